@@ -1,0 +1,1 @@
+//! What every manager shares: time, backoff, keyed work, and workers that report themselves.

@@ -1,0 +1,1 @@
+//! The HostManager: keeps the agents of one host at their target state.

@@ -1,0 +1,1 @@
+//! The OCS contract: the site config file, the agent runtime, feeds, and the client.

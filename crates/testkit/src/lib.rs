@@ -1,0 +1,1 @@
+//! What the tests share: real peers (crossbar, Python OCS), free ports, processes that end with their test.
