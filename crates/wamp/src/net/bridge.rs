@@ -1,0 +1,1 @@
+//! The HTTP bridge: `POST /call`.

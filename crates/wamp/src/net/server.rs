@@ -1,0 +1,1 @@
+//! The router on the network: `/ws`, `/call` and `/info`.
