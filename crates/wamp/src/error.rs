@@ -30,6 +30,8 @@ pub mod uris {
     pub const CANCELED: &str = "wamp.error.canceled";
     /// The procedure failed (Autobahn's URI for an exception in a procedure).
     pub const RUNTIME_ERROR: &str = "wamp.error.runtime_error";
+    /// The router does not offer that option.
+    pub const OPTION_NOT_ALLOWED: &str = "wamp.error.option_not_allowed";
     /// The peer shuts down.
     pub const SYSTEM_SHUTDOWN: &str = "wamp.close.system_shutdown";
     /// The session ends because its user wants so.
