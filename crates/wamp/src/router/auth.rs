@@ -63,16 +63,19 @@ impl Role {
     }
 
     fn below(name: &str, address_root: &str, actions: &[Action]) -> Self {
-        let permission =
-            Permission { uri: format!("{address_root}."), matching: Match::Prefix, actions: actions.to_vec() };
+        let permission = Permission {
+            uri: format!("{address_root}."),
+            matching: Match::Prefix,
+            actions: actions.to_vec(),
+        };
         Self { name: name.to_owned(), permissions: vec![permission] }
     }
 
     /// Whether this role may do `action` on the name or pattern `uri`.
     pub fn allows(&self, action: Action, uri: &str) -> bool {
-        self.permissions
-            .iter()
-            .any(|permission| permission.matching.matches(&permission.uri, uri) && permission.actions.contains(&action))
+        self.permissions.iter().any(|permission| {
+            permission.matching.matches(&permission.uri, uri) && permission.actions.contains(&action)
+        })
     }
 }
 
@@ -95,6 +98,8 @@ mod tests {
     #[test]
     fn the_http_bridge_may_not_register() {
         let bridge = Role::iocs_controller("observatory");
-        assert!(bridge.allows(Action::Call, "observatory.x") && !bridge.allows(Action::Register, "observatory.x"));
+        assert!(
+            bridge.allows(Action::Call, "observatory.x") && !bridge.allows(Action::Register, "observatory.x")
+        );
     }
 }

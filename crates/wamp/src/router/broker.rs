@@ -96,7 +96,8 @@ impl Broker {
                 (peer != publisher || !audience.exclude_me)
                     && (everybody || sessions.get(peer).is_some_and(|session| audience.includes(session)))
             };
-            let to: Vec<PeerId> = subscription.subscribers.iter().copied().filter(|&peer| is_for(peer)).collect();
+            let to: Vec<PeerId> =
+                subscription.subscribers.iter().copied().filter(|&peer| is_for(peer)).collect();
             if to.is_empty() {
                 return;
             }

@@ -103,7 +103,13 @@ impl Dealer {
     }
 
     /// Passes a call on to its callee.
-    pub(super) fn call(&self, sessions: &mut Sessions, caller: PeerId, call: Call<'_>, outputs: &mut Vec<Output>) {
+    pub(super) fn call(
+        &self,
+        sessions: &mut Sessions,
+        caller: PeerId,
+        call: Call<'_>,
+        outputs: &mut Vec<Output>,
+    ) {
         let Call { request, procedure, payload, timeout_ms, progress } = call;
         let found = self.by_pattern.best_match(procedure).and_then(|(matching, &registration)| {
             let callee = self.by_id.get(&registration)?.callee;
@@ -212,7 +218,13 @@ impl Dealer {
 
     /// Ends everything that a session which is gone had to do with calls: its registrations, the calls it served, and
     /// the calls it made.
-    pub(super) fn session_gone(&mut self, sessions: &mut Sessions, gone: &Session, peer: PeerId, outputs: &mut Vec<Output>) {
+    pub(super) fn session_gone(
+        &mut self,
+        sessions: &mut Sessions,
+        gone: &Session,
+        peer: PeerId,
+        outputs: &mut Vec<Output>,
+    ) {
         for &id in &gone.registrations {
             self.unregister(id);
         }

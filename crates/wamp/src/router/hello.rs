@@ -15,7 +15,8 @@ const CLIENT_ROLES: [&str; 4] = ["caller", "callee", "publisher", "subscriber"];
 /// What this router can do beyond the basic profile, told in WELCOME.
 const BROKER_FEATURES: [&str; 3] =
     ["pattern_based_subscription", "publisher_exclusion", "subscriber_blackwhite_listing"];
-const DEALER_FEATURES: [&str; 3] = ["call_canceling", "pattern_based_registration", "progressive_call_results"];
+const DEALER_FEATURES: [&str; 3] =
+    ["call_canceling", "pattern_based_registration", "progressive_call_results"];
 
 impl Core {
     /// A message of a peer that is not joined.

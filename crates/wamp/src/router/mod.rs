@@ -290,9 +290,9 @@ impl Core {
     ) -> Result<(), Violation> {
         let matching = Options::new("SUBSCRIBE", options).matching()?;
         let max = self.config.limits.max_subscriptions;
-        let checked = self
-            .check(peer, Action::Subscribe, &topic, matching)
-            .and_then(|()| self.check_limit(peer, "subscriptions", max, |session| session.subscriptions.len()));
+        let checked = self.check(peer, Action::Subscribe, &topic, matching).and_then(|()| {
+            self.check_limit(peer, "subscriptions", max, |session| session.subscriptions.len())
+        });
         if let Err(refusal) = checked {
             outputs.push(refusal.answer(peer, codes::SUBSCRIBE, request));
         } else if let Some(session) = self.sessions.get_mut(peer) {
@@ -328,7 +328,9 @@ impl Core {
         let max = self.config.limits.max_registrations;
         let checked = self
             .check(peer, Action::Register, procedure, matching)
-            .and_then(|()| self.check_limit(peer, "registrations", max, |session| session.registrations.len()))
+            .and_then(|()| {
+                self.check_limit(peer, "registrations", max, |session| session.registrations.len())
+            })
             .and_then(|()| match invoke {
                 "single" => Ok(()),
                 shared => Err(Refusal {
@@ -376,7 +378,8 @@ impl Core {
             return Err(Refusal { error: uris::INVALID_URI, text });
         }
         if matches!(action, Action::Register | Action::Publish) && name.starts_with("wamp.") {
-            let text = format!("cannot {} '{shown}': the URI is reserved for the protocol", action.in_words());
+            let text =
+                format!("cannot {} '{shown}': the URI is reserved for the protocol", action.in_words());
             return Err(Refusal { error: uris::INVALID_URI, text });
         }
         match self.sessions.get(peer) {
@@ -387,7 +390,8 @@ impl Core {
                     format!(" (session_id={id}, authid=\"{authid}\", authrole=\"{}\")", role.name)
                 });
                 let (what, realm) = (action.in_words(), &self.config.realm);
-                let text = format!("session{who} is not authorized to {what} \"{shown}\" on realm \"{realm}\"");
+                let text =
+                    format!("session{who} is not authorized to {what} \"{shown}\" on realm \"{realm}\"");
                 Err(Refusal { error: uris::NOT_AUTHORIZED, text })
             }
         }
@@ -430,5 +434,8 @@ impl Refusal {
 
 fn error(to: PeerId, request_type: u64, request: u64, error: &str, payload: Payload) -> Output {
     let error = error.to_owned();
-    Output::Send { to, message: Message::Error { request_type, request, details: Dict::new(), error, payload } }
+    Output::Send {
+        to,
+        message: Message::Error { request_type, request, details: Dict::new(), error, payload },
+    }
 }

@@ -160,9 +160,7 @@ impl<T> PatternIndex<T> {
     }
 
     fn prefixes_of<'a>(&'a self, uri: &str) -> impl DoubleEndedIterator<Item = &'a T> {
-        self.prefix
-            .range(..=uri.len())
-            .filter_map(move |(&length, group)| group.get(uri.get(..length)?))
+        self.prefix.range(..=uri.len()).filter_map(move |(&length, group)| group.get(uri.get(..length)?))
     }
 
     /// Visits matching wildcards, those with named components first, until `found` answers false.
