@@ -1,0 +1,62 @@
+# Two targets are enough for a start: `make demo` and `make test`.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test setup bench soak fmt clippy deny doc nextest doctest invariants promises
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+JUNIT := $(TARGET)/nextest/ci/junit.xml
+SKIPS := $(TARGET)/nextest/skips
+XTASK := cargo run --quiet --locked --package campanile-xtask --
+
+# Arguments for the demo: make demo ARGS="--site-file my-site.yaml"
+ARGS ?=
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+demo: ## a whole site on this machine, to look at; Ctrl-C ends it
+	@cargo build --quiet --locked --release --package campanile
+	@exec "$(TARGET)/release/campanile" demo $(ARGS)
+
+# One after the other, the quick ones first; the last line of each shows its counts.
+test: ## everything that must hold: formatting, lints, licences, documents, all tests
+	@for step in setup fmt invariants clippy deny doc nextest doctest promises; do \
+	    printf '== %s\n' "$$step"; \
+	    $(MAKE) --no-print-directory "$$step"; \
+	done
+
+setup: ## install what is missing on this machine (root: by apt)
+	@scripts/setup
+
+bench: setup ## the benchmarks, ours and the originals side by side
+	cargo bench --locked --workspace --bench '*'
+
+soak: setup ## the tests with random histories, with many more rounds (hours)
+	PROPTEST_CASES=20000 CAMPANILE_ROUNDS=50 cargo nextest run --locked --workspace --profile soak
+
+fmt:
+	@cargo fmt --all --check
+
+clippy:
+	@cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+
+deny:
+	@cargo deny --locked --log-level error check bans licenses sources
+
+doc:
+	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --workspace --no-deps
+
+nextest:
+	@rm -f "$(SKIPS)" "$(JUNIT)"
+	@CAMPANILE_SKIPS="$(SKIPS)" cargo nextest run --locked --workspace --profile ci
+
+doctest:
+	@cargo test --quiet --locked --workspace --doc
+
+invariants:
+	@$(XTASK) invariants
+
+promises:
+	@$(XTASK) promises --junit "$(JUNIT)" --skips "$(SKIPS)"
