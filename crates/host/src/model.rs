@@ -1,0 +1,377 @@
+//! The nouns: what should run ([`Spec`], [`Target`]), what does run ([`Observed`]), and what the manager remembers
+//! of each instance between two decisions ([`Instance`]).
+//!
+//! Everything here is a plain value. Times are monotonic milliseconds (`…_ms`), see `campanile_control::clock`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::relaunch::{Failures, RestartPolicy};
+
+/// What the manager tries to hold an instance at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Running; launched again when it ends.
+    Up,
+    /// Not running.
+    Down,
+}
+
+impl Target {
+    /// The word that OCS clients know.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+
+    /// The target that a request names; `None` for any other word.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "up" => Some(Self::Up),
+            "down" => Some(Self::Down),
+            _ => None,
+        }
+    }
+}
+
+/// How an instance is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// An OCS agent: a class of a Python plugin, launched through `ocs.agent_cli`, which reads the rest from the site
+    /// config by itself.
+    Plugin,
+    /// A program of its own: the `command` of the entry. Never empty; the entry's `arguments` follow it.
+    Command(Vec<String>),
+    /// A compose service.
+    Docker,
+}
+
+/// How an instance is stopped: SIGINT, SIGTERM at half the grace, SIGKILL of everything it started at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopPolicy {
+    /// Time from SIGINT to SIGKILL, milliseconds.
+    pub grace_ms: u64,
+    /// Whether SIGKILL is allowed.
+    pub kill: bool,
+}
+
+/// What the site config says of one instance. Shared, since every decision returns a new [`Instance`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// Unique within the host.
+    pub instance_id: String,
+    /// Class of the agent, as the site config has it.
+    pub agent_class: String,
+    /// How it is run.
+    pub program: Program,
+    /// Arguments of a command; a plugin agent reads its own from the site config.
+    pub arguments: Vec<String>,
+    /// Added to the manager's environment.
+    pub env: Vec<(String, String)>,
+    /// Working directory, absolute; the manager's own if absent.
+    pub cwd: Option<PathBuf>,
+    /// How it is stopped.
+    pub stop: StopPolicy,
+    /// How long it waits before it is launched again.
+    pub restart: RestartPolicy,
+    /// Its target when nobody has asked for another.
+    pub start: Target,
+}
+
+impl Spec {
+    /// `Class:instance-id`, the name in messages.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}:{}", self.agent_class, self.instance_id)
+    }
+
+    /// The word for who keeps it: `host` or `docker`.
+    #[must_use]
+    pub fn management(&self) -> &'static str {
+        match self.program {
+            Program::Plugin | Program::Command(_) => "host",
+            Program::Docker => "docker",
+        }
+    }
+
+    /// Whether a running instance of `self` may simply go on under `other`. Arguments, environment and the like take
+    /// effect at the next launch; another class, management or program is another thing altogether.
+    #[must_use]
+    pub fn is_same_thing(&self, other: &Self) -> bool {
+        self.agent_class == other.agent_class && self.program == other.program
+    }
+}
+
+/// Whether an instance can be manipulated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operable {
+    /// It can.
+    Yes,
+    /// Not known yet; the text says what is being waited for.
+    Pending(String),
+    /// It cannot, for this reason.
+    No(String),
+}
+
+/// Where an instance stands. The names that OCS clients read are those of [`State::name`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Cannot be manipulated.
+    Inoperable,
+    /// Nothing runs, and nothing is to be done.
+    Down,
+    /// Will be launched again at a time.
+    StartAt {
+        /// When.
+        at_ms: u64,
+    },
+    /// Will be launched now.
+    Start,
+    /// The launch is under way.
+    WaitStart {
+        /// When it was asked for.
+        since_ms: u64,
+        /// Whether it was already said that this takes long.
+        overdue: bool,
+    },
+    /// Runs.
+    Up,
+    /// Was asked to end.
+    WaitDead(Stopping),
+}
+
+impl State {
+    /// The `next_action` of OCS.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Inoperable => "?",
+            Self::Down => "down",
+            Self::StartAt { .. } => "start_at",
+            Self::Start => "start",
+            Self::WaitStart { .. } => "wait_start",
+            Self::Up => "up",
+            Self::WaitDead(_) => "wait_dead",
+        }
+    }
+}
+
+/// How far a stop has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopping {
+    /// When it began.
+    pub since_ms: u64,
+    /// The last thing done.
+    pub step: StopStep,
+    /// When it was done.
+    pub step_ms: u64,
+    /// When the next thing is due; `None` if nothing will be done but wait.
+    pub next_ms: Option<u64>,
+}
+
+/// The steps of a stop, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopStep {
+    /// SIGINT was sent.
+    Interrupted,
+    /// SIGTERM was sent.
+    Terminated,
+    /// SIGKILL was sent to the whole tree; repeated until nothing is left.
+    Killed,
+    /// The grace is over, and the site config forbids SIGKILL.
+    Refused,
+}
+
+/// What becomes of an instance after a reload of the site config.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fate {
+    /// It stays.
+    Kept,
+    /// It is stopped, and becomes something else when it is down.
+    Replaced {
+        /// What it becomes.
+        by: Arc<Spec>,
+        /// Whether that can be manipulated.
+        operable: Operable,
+    },
+    /// It is stopped, and forgotten when it is down.
+    Retired,
+}
+
+/// Names an entry of the table for as long as it is tracked; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(pub u64);
+
+/// What the manager remembers of an instance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Instance {
+    /// Its name in events and actions.
+    pub key: Key,
+    /// What the site config says of it.
+    pub spec: Arc<Spec>,
+    /// Whether it can be manipulated.
+    pub operable: Operable,
+    /// What operators want.
+    pub target: Target,
+    /// Where it stands.
+    pub state: State,
+    /// When it got there.
+    pub since_ms: u64,
+    /// Number of the last launch that was asked for; 0 before the first.
+    pub launches: u32,
+    /// Its unexpected ends.
+    pub failures: Failures,
+    /// How often it was launched again after an unexpected end.
+    pub restarts: u64,
+    /// It has said that launching it again is of no use; an `up` request clears this.
+    pub given_up: bool,
+    /// How its last run ended.
+    pub last_end: Option<Arc<Ended>>,
+    /// What the last reload means for it.
+    pub fate: Fate,
+}
+
+impl Instance {
+    /// A new entry, down, with the target of its site config.
+    #[must_use]
+    pub fn new(key: Key, spec: Arc<Spec>, operable: Operable, now_ms: u64) -> Self {
+        Self {
+            key,
+            target: spec.start,
+            spec,
+            operable,
+            state: State::Down,
+            since_ms: now_ms,
+            launches: 0,
+            failures: Failures::default(),
+            restarts: 0,
+            given_up: false,
+            last_end: None,
+            fate: Fate::Kept,
+        }
+    }
+
+    /// What is worked towards: the target, unless a reload wants the instance gone.
+    #[must_use]
+    pub fn wanted(&self) -> Target {
+        match self.fate {
+            Fate::Kept => self.target,
+            Fate::Replaced { .. } | Fate::Retired => Target::Down,
+        }
+    }
+}
+
+/// What was last seen of an instance's processes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    /// The launch that this is about; 0 before the first.
+    pub launch: u32,
+    /// The process that was launched.
+    pub process: Process,
+    /// Processes of the instance that outlive their leader, from this run or from an earlier manager's; `None` while
+    /// they are being counted.
+    pub leftovers: Option<u32>,
+}
+
+impl Default for Observed {
+    fn default() -> Self {
+        Self { launch: 0, process: Process::None, leftovers: Some(0) }
+    }
+}
+
+/// The process of a launch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Process {
+    /// There was none yet.
+    None,
+    /// It runs.
+    Running {
+        /// Its process id.
+        pid: u32,
+        /// When it was started.
+        since_ms: u64,
+    },
+    /// It has ended, or never began.
+    Ended(Arc<Ended>),
+}
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    /// How.
+    pub how: End,
+    /// When.
+    pub at_ms: u64,
+    /// How long it ran, milliseconds; 0 if it never began.
+    pub ran_ms: u64,
+    /// The last lines of its standard output; empty if there are none.
+    pub stdout_tail: String,
+    /// The last lines of its standard error; empty if there are none.
+    pub stderr_tail: String,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this exit code.
+    Code(i32),
+    /// By this signal.
+    Signal {
+        /// Its number.
+        number: i32,
+        /// Whether a core was dumped.
+        core: bool,
+    },
+    /// It has ended, but the system does not tell how.
+    Unknown,
+    /// It never began: the system refused to start the program, in these words.
+    NotStarted(String),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(out, "exit code {code}"),
+            Self::Signal { number, core } => {
+                write!(out, "signal {number}")?;
+                if let Some(name) = signal_name(*number) {
+                    write!(out, " ({name})")?;
+                }
+                if *core { out.write_str(", core dumped") } else { Ok(()) }
+            }
+            Self::Unknown => out.write_str("unknown"),
+            Self::NotStarted(why) => write!(out, "not started: {why}"),
+        }
+    }
+}
+
+/// The name of a signal that ends processes (numbers as on every Linux but MIPS and SPARC).
+#[must_use]
+pub fn signal_name(number: i32) -> Option<&'static str> {
+    Some(match number {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        10 => "SIGUSR1",
+        11 => "SIGSEGV",
+        12 => "SIGUSR2",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS",
+        _ => return None,
+    })
+}

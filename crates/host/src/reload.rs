@@ -1,0 +1,106 @@
+//! Bringing the table in line with a site config that was read again. Pure.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::model::{Fate, Instance, Key, Observed, Operable, Spec, Target};
+use crate::table::Table;
+
+/// What the site config wants of one instance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// What should run.
+    pub spec: Arc<Spec>,
+    /// Whether it can be manipulated, as far as the site config tells.
+    pub operable: Operable,
+    /// Why its entry is disabled, if it is.
+    pub problem: Option<String>,
+}
+
+impl Wanted {
+    fn operable(&self) -> Operable {
+        self.problem.clone().map_or_else(|| self.operable.clone(), Operable::No)
+    }
+}
+
+/// Brings the table in line with the site config. Returns what is to be told to people.
+///
+/// * New: tracked, with the target of the site config.
+/// * Gone: retired, that is stopped and then forgotten.
+/// * Became another thing (class, management, command): stopped; begins anew, with the target of the site config, when
+///   the old one has ended.
+/// * Entry broken: what is tracked already keeps its last good form; what is new cannot be manipulated.
+/// * All others keep their target and go on undisturbed; a changed argument or wait counts from the next launch on.
+pub fn reload(table: &mut Table, wanted: &[Wanted], now_ms: u64) -> Vec<String> {
+    let mut messages = retire_missing(table, wanted);
+    let keys: HashMap<String, Key> =
+        table.iter().map(|entry| (entry.instance.spec.instance_id.clone(), entry.instance.key)).collect();
+    for want in wanted {
+        match keys.get(&want.spec.instance_id).and_then(|key| table.get_mut(*key)) {
+            Some(entry) => messages.extend(update(&mut entry.instance, want)),
+            None => {
+                let spec = Arc::clone(&want.spec);
+                let operable = want.operable();
+                table.add(Observed::default(), |key| Instance::new(key, spec, operable, now_ms));
+            }
+        }
+    }
+    messages
+}
+
+fn retire_missing(table: &mut Table, wanted: &[Wanted]) -> Vec<String> {
+    let ids: HashSet<&str> = wanted.iter().map(|want| want.spec.instance_id.as_str()).collect();
+    let mut messages = Vec::new();
+    for entry in table.iter_mut() {
+        let instance = &mut entry.instance;
+        if ids.contains(instance.spec.instance_id.as_str()) || instance.fate == Fate::Retired {
+            continue;
+        }
+        let name = instance.spec.full_name();
+        messages.push(format!(
+            "Retiring {name}, which has disappeared from configuration file(s) or has manage:no."
+        ));
+        instance.fate = Fate::Retired;
+        instance.target = Target::Down;
+    }
+    messages
+}
+
+fn update(instance: &mut Instance, want: &Wanted) -> Option<String> {
+    let works = !matches!(instance.operable, Operable::No(_)) && instance.fate == Fate::Kept;
+    if let (Some(problem), true) = (&want.problem, works) {
+        let name = instance.spec.full_name();
+        return Some(format!("{name} keeps its last good configuration: {problem}"));
+    }
+    if instance.fate == Fate::Kept && instance.spec.is_same_thing(&want.spec) {
+        instance.spec = Arc::clone(&want.spec);
+        if instance.operable != Operable::Yes {
+            instance.operable = want.operable();
+        }
+        return None;
+    }
+    // An instance that could not be manipulated has nothing to lose, and nobody needs to hear of it.
+    let message = (works || instance.fate != Fate::Kept).then(|| reset_message(instance, &want.spec));
+    let is_same_again = matches!(&instance.fate, Fate::Replaced { by, .. } if by.is_same_thing(&want.spec));
+    if !is_same_again {
+        instance.target = want.spec.start;
+    }
+    instance.fate = Fate::Replaced { by: Arc::clone(&want.spec), operable: want.operable() };
+    message.filter(|_| !is_same_again)
+}
+
+fn reset_message(instance: &Instance, new: &Spec) -> String {
+    let old = &instance.spec;
+    let management = if instance.fate == Fate::Retired { "retired" } else { old.management() };
+    let what = if old.agent_class == new.agent_class && management == new.management() {
+        "command".to_owned()
+    } else {
+        format!(
+            "agent_class ({} -> {}) or management ({management} -> {})",
+            old.agent_class,
+            new.agent_class,
+            new.management()
+        )
+    };
+    format!("Managed agent \"{}\" changed {what} and is being reset!", old.instance_id)
+}
