@@ -1,0 +1,255 @@
+//! The agent on its bus: its names, its heartbeat, and what it does while the router is away (nothing, and it goes on).
+//!
+//! *Expected flow*: the client connects and registers by itself, again after every loss. One task watches it: as soon
+//! as both names are ours it beats once, then every second. The heartbeat is the only timer of an idle agent.
+//!
+//! *Guarantees*: no heartbeat without the names, since clients that see one ask for the API at once, and since a second
+//! agent of the same identity must stay silent.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use campanile_wamp::error::uris;
+use campanile_wamp::net::client::{Client, Handler, Invocation, RegisterOptions, Registration, RegistrationState, State};
+use campanile_wamp::{Reply, WampError};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::access::Caller;
+use super::identity::{ConflictWatch, Names};
+use super::runtime::Shared;
+use super::session::PURGE_EVERY_S;
+
+/// From one heartbeat to the next.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
+/// How long startup operations wait for a router that cannot be reached.
+const STARTUP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How the agent stands with its bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BusState {
+    /// The agent has no bus.
+    Off,
+    /// The router cannot be reached; it is tried for ever.
+    Connecting {
+        /// How often it was tried since it was last reached.
+        attempt: u32,
+        /// What happened the last time.
+        last_error: Option<String>,
+    },
+    /// The router is reached, the names are asked for.
+    Registering,
+    /// The names are ours: clients reach the agent.
+    Up,
+    /// The router refuses the names; it is asked again for ever.
+    Refused {
+        /// The error URI and what the router says.
+        reason: String,
+    },
+    /// The agent has ended.
+    Closed,
+}
+
+impl BusState {
+    pub(super) const fn initial() -> Self {
+        Self::Connecting { attempt: 0, last_error: None }
+    }
+}
+
+/// Registers the names of an agent (`.ops` first, as OCS does) and starts the task that watches over them.
+pub(super) fn join(shared: &Arc<Shared>, extra: Vec<String>, startup: Vec<(String, serde_json::Value)>) {
+    let address = &shared.publisher.agent_address;
+    let registrations = shared.client().map_or_else(Vec::new, |client| {
+        let names = [format!("{address}.ops"), address.clone()].into_iter().chain(extra);
+        names.map(|name| register(client, shared, name)).collect()
+    });
+    let watcher = Watcher {
+        link: shared.client().map(Client::state),
+        names: registrations.iter().take(2).map(Registration::state).collect(),
+        _registrations: registrations,
+        shared: Arc::clone(shared),
+        conflict: ConflictWatch::default(),
+        startup,
+        epoch: Instant::now(),
+    };
+    tokio::spawn(watcher.watch());
+}
+
+fn register(client: &Client, shared: &Arc<Shared>, name: String) -> Registration {
+    let (weak, procedure): (Weak<Shared>, Arc<str>) = (Arc::downgrade(shared), name.as_str().into());
+    let handler: Handler = Arc::new(move |invocation: Invocation| {
+        let (agent, procedure) = (weak.upgrade(), Arc::clone(&procedure));
+        Box::pin(async move {
+            let Some(agent) = agent else {
+                return Err(WampError::new(uris::CANCELED, "the agent has ended"));
+            };
+            agent.dispatch(&procedure, invocation.args, invocation.kwargs).await.map(Reply::of)
+        })
+    });
+    client.register(&name, RegisterOptions::default(), handler)
+}
+
+struct Watcher {
+    shared: Arc<Shared>,
+    link: Option<watch::Receiver<State>>,
+    names: Vec<watch::Receiver<RegistrationState>>,
+    _registrations: Vec<Registration>,
+    conflict: ConflictWatch,
+    startup: Vec<(String, serde_json::Value)>,
+    epoch: Instant,
+}
+
+impl Watcher {
+    async fn watch(mut self) {
+        let mut closing = self.shared.closing.subscribe();
+        let mut next_purge = Instant::now() + Duration::from_secs_f64(PURGE_EVERY_S);
+        let mut next_beat: Option<Instant> = None;
+        loop {
+            let (state, names) = self.look();
+            next_beat = match (state == BusState::Up, next_beat) {
+                (true, None) => Some(Instant::now()),
+                (true, beat) => beat,
+                (false, _) => None,
+            };
+            let conflict_due = self.note(state, names);
+            self.start_what_is_due();
+
+            let deadlines = [Some(next_purge), next_beat, conflict_due, self.startup_due()];
+            let deadline = deadlines.into_iter().flatten().min().unwrap_or(next_purge);
+            tokio::select! {
+                () = sleep_until(deadline) => {}
+                () = changed(self.link.as_mut()) => {}
+                () = changed(self.names.first_mut()) => {}
+                () = changed(self.names.get_mut(1)) => {}
+                _ = closing.wait_for(|closing| *closing) => {
+                    self.shared.bus.send_replace(BusState::Closed);
+                    return;
+                }
+            }
+            let now = Instant::now();
+            if now >= next_purge {
+                self.shared.purge();
+                next_purge = now + Duration::from_secs_f64(PURGE_EVERY_S);
+            }
+            if let Some(beat) = next_beat.filter(|beat| now >= *beat) {
+                self.shared.heartbeat();
+                // Beats keep their rhythm; those that a stalled machine missed are not made up for.
+                let next = beat + HEARTBEAT_EVERY;
+                next_beat = Some(if next > now { next } else { now + HEARTBEAT_EVERY });
+            }
+        }
+    }
+
+    /// The state of the bus, and of our names on it.
+    fn look(&mut self) -> (BusState, Names) {
+        let Some(link) = &mut self.link else {
+            return (BusState::Off, Names::Unknown);
+        };
+        match &*link.borrow_and_update() {
+            State::Connecting { attempt, last_error } => {
+                let state = BusState::Connecting { attempt: *attempt, last_error: last_error.clone() };
+                return (state, Names::Away);
+            }
+            State::Closed => return (BusState::Closed, Names::Away),
+            State::Joined { .. } => {}
+        }
+        let mut state = BusState::Up;
+        for name in &mut self.names {
+            match &*name.borrow_and_update() {
+                RegistrationState::Active { .. } => {}
+                RegistrationState::Refused { uri, message } => {
+                    let taken = uri == uris::PROCEDURE_ALREADY_EXISTS;
+                    let names = if taken { Names::Taken } else { Names::Unknown };
+                    return (BusState::Refused { reason: format!("{uri}: {message}") }, names);
+                }
+                RegistrationState::Pending => state = BusState::Registering,
+            }
+        }
+        let names = if state == BusState::Up { Names::Ours } else { Names::Unknown };
+        (state, names)
+    }
+
+    /// Tells the state to whoever watches. Gives when a refusal of our names becomes a conflict, if it is to.
+    fn note(&mut self, state: BusState, names: Names) -> Option<Instant> {
+        let now_ms = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.conflict.observe(names, now_ms);
+        let shared = &self.shared;
+        let is_conflict = self.conflict.is_conflict(now_ms);
+        let changed = shared.conflict.send_if_modified(|conflict| {
+            let before = conflict.is_some();
+            if is_conflict != before {
+                *conflict = is_conflict.then(|| {
+                    format!(
+                        "another agent has held the address {} for 15 seconds: is this agent already running?",
+                        shared.publisher.agent_address
+                    )
+                });
+            }
+            is_conflict != before
+        });
+        if changed && let Some(text) = shared.conflict.borrow().clone() {
+            shared.log(text);
+        }
+        let said = shared.bus.send_if_modified(|known| {
+            let differs = *known != state;
+            if differs {
+                known.clone_from(&state);
+            }
+            differs
+        });
+        if said && let Some(text) = describe(&state) {
+            shared.log(text);
+        }
+        if is_conflict {
+            return None;
+        }
+        self.conflict.conflict_at_ms().map(|at_ms| self.epoch + Duration::from_millis(at_ms))
+    }
+
+    /// When startup operations are due by time alone.
+    fn startup_due(&self) -> Option<Instant> {
+        let waits = !self.startup.is_empty() && matches!(*self.shared.bus.borrow(), BusState::Connecting { .. });
+        waits.then(|| self.epoch + STARTUP_PATIENCE)
+    }
+
+    fn start_what_is_due(&mut self) {
+        if self.startup.is_empty() {
+            return;
+        }
+        let due = match &*self.shared.bus.borrow() {
+            BusState::Off | BusState::Up => true,
+            BusState::Connecting { .. } => self.epoch.elapsed() >= STARTUP_PATIENCE,
+            BusState::Registering | BusState::Refused { .. } | BusState::Closed => false,
+        };
+        if due {
+            for (name, params) in self.startup.drain(..) {
+                self.shared.log(format!("startup-op: launching {name}"));
+                self.shared.start(&name, &params, Caller::Internal);
+            }
+        }
+    }
+}
+
+/// A line for the log about a change of the bus; attempts after the first are not worth one.
+fn describe(state: &BusState) -> Option<String> {
+    match state {
+        BusState::Up => Some("joined the bus".to_owned()),
+        BusState::Refused { reason } => Some(format!("Failed to register basic handlers! Error: {reason}")),
+        BusState::Connecting { attempt: 1, last_error: Some(error) } => {
+            Some(format!("no router: {error}; trying again until there is one"))
+        }
+        _ => None,
+    }
+}
+
+/// Waits for a change; for ever when there is nothing that could.
+async fn changed<T>(receiver: Option<&mut watch::Receiver<T>>) {
+    match receiver {
+        Some(receiver) => {
+            if receiver.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        None => std::future::pending().await,
+    }
+}

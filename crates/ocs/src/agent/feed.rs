@@ -1,0 +1,372 @@
+//! Feeds: the topics that an agent publishes on, and the form of what it publishes there (OCS docs, "Feeds").
+//!
+//! An event has one positional argument, a list of two: the message, and a description of the feed. A feed with
+//! `record: true` carries blocks of samples that the aggregator and the InfluxDB publisher store; its messages are
+//! checked as OCS checks them, since those two trust what they get.
+
+use std::collections::BTreeMap;
+
+use campanile_wamp::{Dict, Value};
+
+use super::pyrepr;
+
+/// Length of a field name of a record feed, in characters (OCS docs, "Field Names").
+pub const MAX_FIELD_NAME: usize = 255;
+/// Blocks of different names that one feed may carry. Each one's fields are remembered.
+pub const MAX_BLOCKS: usize = 1000;
+/// The name of the feed that every agent has.
+pub const HEARTBEAT: &str = "heartbeat";
+
+/// A feed that an agent offers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FeedSpec {
+    /// The last part of its topic.
+    pub name: String,
+    /// Whether what it carries is to be stored; then its messages are blocks of samples.
+    pub record: bool,
+    /// Hints for those who store it (`frame_length`, `fresh_time`, `exclude_aggregator`, `exclude_influx`).
+    pub agg_params: Dict,
+}
+
+impl FeedSpec {
+    /// A feed whose messages may have any form, and are not stored.
+    #[must_use]
+    pub fn plain(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// A feed of samples to be stored.
+    #[must_use]
+    pub fn record(name: &str) -> Self {
+        Self { name: name.to_owned(), record: true, agg_params: Dict::new() }
+    }
+
+    /// Sets the hints for those who store it.
+    #[must_use]
+    pub fn agg_params(mut self, agg_params: Dict) -> Self {
+        self.agg_params = agg_params;
+        self
+    }
+}
+
+/// Who publishes: what the description of a feed says about its agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publisher {
+    /// `{address_root}.{instance-id}`.
+    pub agent_address: String,
+    /// The class of the agent.
+    pub agent_class: String,
+    /// Names this run of the agent: the unix time of its start, as text.
+    pub session_id: String,
+}
+
+/// A feed in use.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    spec: FeedSpec,
+    topic: String,
+    info: Dict,
+    blocks: BTreeMap<String, Block>,
+}
+
+/// What is remembered of a block: its fields, and the tags that were last given for it.
+#[derive(Clone, Debug, Default)]
+struct Block {
+    fields: Vec<String>,
+    tags: Value,
+}
+
+/// Why a message cannot go out on a record feed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FeedError {
+    /// Something that a message of a record feed has is missing, or of a wrong type.
+    #[error("a message of a record feed needs {0}")]
+    Missing(&'static str),
+    /// A field name that those who store it would not take.
+    #[error("field name {name}: {problem}")]
+    FieldName {
+        /// The name, quoted.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A sample that is no number, string or truth value.
+    #[error("field \"{field}\" has a sample of type {found}; only float, int, str and bool can be stored")]
+    SampleType {
+        /// The field.
+        field: String,
+        /// The type, as Python names it.
+        found: &'static str,
+    },
+    /// The fields of a block are not those that it had before.
+    #[error("Block structure does not match: {0}")]
+    Structure(String),
+    /// A field with more or fewer samples than there are timestamps.
+    #[error("field \"{field}\" has {samples} samples for {timestamps} timestamps")]
+    Length {
+        /// The field.
+        field: String,
+        /// Its samples.
+        samples: usize,
+        /// The timestamps of the block.
+        timestamps: usize,
+    },
+    /// `influxdb_tags` that do not fit the fields.
+    #[error("'influxdb_tags': {0}")]
+    Tags(String),
+    /// More than [`MAX_BLOCKS`] names.
+    #[error("the feed carries {MAX_BLOCKS} different blocks already")]
+    TooManyBlocks,
+}
+
+impl Feed {
+    /// A feed as an agent offers it.
+    #[must_use]
+    pub fn new(spec: FeedSpec, publisher: &Publisher) -> Self {
+        let topic = format!("{}.feeds.{}", publisher.agent_address, spec.name);
+        let info = Dict::new()
+            .with("agent_address", publisher.agent_address.as_str())
+            .with("agg_params", spec.agg_params.clone())
+            .with("feed_name", spec.name.as_str())
+            .with("address", topic.as_str())
+            .with("record", spec.record)
+            .with("session_id", publisher.session_id.as_str())
+            .with("agent_class", publisher.agent_class.as_str());
+        Self { spec, topic, info, blocks: BTreeMap::new() }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Where it is published.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Its description, as `get_api` and every event have it.
+    #[must_use]
+    pub const fn info(&self) -> &Dict {
+        &self.info
+    }
+
+    /// The one positional argument of the event that carries `message`. On a record feed, `message` is one sample
+    /// (`block_name`, `timestamp`, `data: {field: value}`) or several (`timestamps`, `data: {field: [values]}`), either
+    /// with `influxdb_tags`, which stay in force until others are given.
+    ///
+    /// # Errors
+    /// [`FeedError`] when the message does not fit a record feed.
+    pub fn event(&mut self, message: Value) -> Result<Value, FeedError> {
+        let message = if self.spec.record { self.record(&message)? } else { message };
+        Ok(Value::List(vec![message, Value::Dict(self.info.clone())]))
+    }
+
+    fn record(&mut self, message: &Value) -> Result<Value, FeedError> {
+        let name = message.get("block_name").and_then(Value::as_str).ok_or(FeedError::Missing("block_name"))?;
+        let data = message.get("data").and_then(Value::as_dict).ok_or(FeedError::Missing("data: {field: value}"))?;
+        for (field, samples) in data.iter() {
+            check_field_name(field)?;
+            check_samples(field, samples)?;
+        }
+        let tags = message.get("influxdb_tags").filter(|tags| !tags.is_null());
+        if let Some(tags) = tags {
+            check_tags(tags, data)?;
+        }
+        let (timestamps, data) = columns(message, data)?;
+
+        if !self.blocks.contains_key(name) {
+            if self.blocks.len() >= MAX_BLOCKS {
+                return Err(FeedError::TooManyBlocks);
+            }
+            let fields = data.iter().map(|(field, _)| field.to_owned()).collect();
+            self.blocks.insert(name.to_owned(), Block { fields, tags: Value::Null });
+        }
+        let block = self.blocks.entry(name.to_owned()).or_default();
+        if data.len() != block.fields.len() || block.fields.iter().any(|field| data.get(field).is_none()) {
+            return Err(FeedError::Structure(name.to_owned()));
+        }
+        if let Some(tags) = tags {
+            block.tags = tags.clone();
+        }
+        let ordered: Dict =
+            block.fields.iter().filter_map(|field| Some((field.as_str(), data.get(field)?.clone()))).collect();
+        let encoded = Dict::new()
+            .with("block_name", name)
+            .with("data", ordered)
+            .with("influxdb_tags", block.tags.clone())
+            .with("timestamps", timestamps);
+        Ok(Value::Dict(Dict::new().with(name, encoded)))
+    }
+}
+
+/// The timestamps and the samples as columns, from either form of a message.
+fn columns(message: &Value, data: &Dict) -> Result<(Vec<Value>, Dict), FeedError> {
+    if let Some(timestamp) = message.get("timestamp") {
+        let data = data.iter().map(|(field, sample)| (field, Value::List(vec![sample.clone()]))).collect();
+        return Ok((vec![timestamp.clone()], data));
+    }
+    let timestamps =
+        message.get("timestamps").and_then(Value::as_list).ok_or(FeedError::Missing("timestamp or timestamps"))?;
+    for (field, samples) in data.iter() {
+        let samples = samples.as_list().ok_or(FeedError::Missing("a list of samples for each field"))?.len();
+        if samples != timestamps.len() {
+            return Err(FeedError::Length { field: field.to_owned(), samples, timestamps: timestamps.len() });
+        }
+    }
+    Ok((timestamps.to_vec(), data.clone()))
+}
+
+/// Letters, digits and underscores; the first that is no underscore is a letter; 1 to [`MAX_FIELD_NAME`] characters.
+///
+/// # Errors
+/// [`FeedError::FieldName`] says which rule is broken.
+pub fn check_field_name(name: &str) -> Result<(), FeedError> {
+    let problem = |problem| FeedError::FieldName { name: pyrepr::quote(name), problem };
+    if name.is_empty() {
+        return Err(problem("it is empty"));
+    }
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Err(problem("valid characters are a-z, A-Z, 0-9, and underscore"));
+    }
+    if name.trim_start_matches('_').starts_with(|c: char| !c.is_ascii_alphabetic()) {
+        return Err(problem("it does not start with a letter (after any number of leading underscores)"));
+    }
+    if name.len() > MAX_FIELD_NAME {
+        return Err(problem("it is longer than 255 characters"));
+    }
+    Ok(())
+}
+
+fn check_samples(field: &str, samples: &Value) -> Result<(), FeedError> {
+    let one = std::slice::from_ref(samples);
+    for sample in samples.as_list().unwrap_or(one) {
+        let found = match sample {
+            Value::Bool(_) | Value::Int(_) | Value::UInt(_) | Value::Float(_) | Value::Str(_) => continue,
+            Value::Null => "NoneType",
+            Value::Bytes(_) => "bytes",
+            Value::List(_) => "list",
+            Value::Dict(_) => "dict",
+        };
+        return Err(FeedError::SampleType { field: field.to_owned(), found });
+    }
+    Ok(())
+}
+
+/// Every field has tags, every set of tags names its `_field`, and there are no others.
+fn check_tags(tags: &Value, data: &Dict) -> Result<(), FeedError> {
+    let tags = tags.as_dict().ok_or_else(|| FeedError::Tags("a dict of dicts is needed".to_owned()))?;
+    for (field, set) in tags.iter() {
+        if set.get("_field").is_none() {
+            return Err(FeedError::Tags(format!("'_field' not supplied for '{field}'")));
+        }
+        if data.get(field).is_none() {
+            return Err(FeedError::Tags(format!("contains extra tag '{field}'")));
+        }
+    }
+    match data.iter().find(|(field, _)| tags.get(field).is_none()) {
+        Some((field, _)) => Err(FeedError::Tags(format!("does not contain tags for '{field}'"))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn publisher() -> Publisher {
+        Publisher {
+            agent_address: "observatory.faker1".into(),
+            agent_class: "FakeDataAgent".into(),
+            session_id: "1795344054.118503".into(),
+        }
+    }
+
+    fn event(feed: &mut Feed, message: serde_json::Value) -> Result<serde_json::Value, FeedError> {
+        feed.event(message.into()).map(|event| event.to_json())
+    }
+
+    #[test]
+    fn an_event_is_the_message_and_the_description_of_the_feed() {
+        let mut feed = Feed::new(FeedSpec::plain("heartbeat"), &publisher());
+        assert_eq!(feed.topic(), "observatory.faker1.feeds.heartbeat");
+        let expected = json!([{"acq": 3}, {"agent_address": "observatory.faker1", "agg_params": {},
+            "feed_name": "heartbeat", "address": "observatory.faker1.feeds.heartbeat", "record": false,
+            "session_id": "1795344054.118503", "agent_class": "FakeDataAgent"}]);
+        let got = event(&mut feed, json!({"acq": 3})).unwrap();
+        assert_eq!(got.to_string(), expected.to_string(), "the order of the keys is that of OCS, too");
+    }
+
+    #[test]
+    fn one_sample_and_several_come_out_in_the_same_form() {
+        let mut feed = Feed::new(FeedSpec::record("temps"), &publisher());
+        let one = event(&mut feed, json!({"block_name": "b", "timestamp": 1.5, "data": {"x": 1, "y": "on"}})).unwrap();
+        assert_eq!(
+            one[0],
+            json!({"b": {"block_name": "b", "data": {"x": [1], "y": ["on"]}, "influxdb_tags": null,
+                "timestamps": [1.5]}})
+        );
+        let tags = json!({"x": {"_field": "x"}, "y": {"_field": "y", "n": 1}});
+        let message = json!({"block_name": "b", "timestamps": [1.0, 2.0], "data": {"y": [true, false], "x": [1, 2]},
+            "influxdb_tags": tags});
+        let several = event(&mut feed, message).unwrap();
+        assert_eq!(several[0]["b"]["influxdb_tags"], tags);
+        let later = event(&mut feed, json!({"block_name": "b", "timestamp": 3.0, "data": {"x": 1, "y": 2}})).unwrap();
+        assert_eq!(later[0]["b"]["influxdb_tags"], tags, "tags stay until others are given");
+    }
+
+    #[test]
+    fn what_the_aggregator_could_not_store_is_refused() {
+        let mut feed = Feed::new(FeedSpec::record("temps"), &publisher());
+        let bad = |feed: &mut Feed, message| event(feed, message).unwrap_err();
+        assert_eq!(bad(&mut feed, json!({"data": {}})), FeedError::Missing("block_name"));
+        assert!(matches!(
+            bad(&mut feed, json!({"block_name": "b", "timestamp": 1, "data": {"2x": 1}})),
+            FeedError::FieldName { .. }
+        ));
+        assert!(matches!(
+            bad(&mut feed, json!({"block_name": "b", "timestamp": 1, "data": {"x": null}})),
+            FeedError::SampleType { found: "NoneType", .. }
+        ));
+        assert!(matches!(
+            bad(&mut feed, json!({"block_name": "b", "timestamps": [1, 2], "data": {"x": [1]}})),
+            FeedError::Length { .. }
+        ));
+        event(&mut feed, json!({"block_name": "b", "timestamp": 1, "data": {"x": 1}})).unwrap();
+        assert_eq!(
+            bad(&mut feed, json!({"block_name": "b", "timestamp": 1, "data": {"y": 1}})).to_string(),
+            "Block structure does not match: b"
+        );
+        for tags in [json!({}), json!({"x": {}}), json!({"x": {"_field": 1}, "z": {"_field": 1}}), json!(5)] {
+            let message = json!({"block_name": "b", "timestamp": 1, "data": {"x": 1}, "influxdb_tags": tags});
+            assert!(matches!(bad(&mut feed, message), FeedError::Tags(_)));
+        }
+    }
+
+    #[test]
+    fn field_names_follow_the_rules_of_ocs() {
+        let long = "x".repeat(MAX_FIELD_NAME);
+        for good in ["a", "_a", "__A9_", "channel_00", long.as_str(), "___"] {
+            assert!(check_field_name(good).is_ok(), "{good}");
+        }
+        let longer = "x".repeat(MAX_FIELD_NAME + 1);
+        for bad in ["", "9a", "_9a", "a-b", "a b", "é", longer.as_str()] {
+            assert!(check_field_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_that_passes_is_plain_ascii(name in ".{0,12}") {
+            if check_field_name(&name).is_ok() {
+                prop_assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+                prop_assert!(!name.starts_with(|c: char| c.is_ascii_digit()));
+            }
+        }
+    }
+}
