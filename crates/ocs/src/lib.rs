@@ -12,4 +12,5 @@
 pub mod agent;
 pub mod client;
 pub mod codes;
+mod http_call;
 pub mod site_config;

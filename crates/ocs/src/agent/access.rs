@@ -86,7 +86,9 @@ pub enum PolicyError {
     )]
     Unsupported(String),
     /// No policy of OCS at all.
-    #[error("invalid access policy \"{0}\" (OCS knows \"none\", \"override:PW2,PW3\" and \"director:INSTANCE-ID\")")]
+    #[error(
+        "invalid access policy \"{0}\" (OCS knows \"none\", \"override:PW2,PW3\" and \"director:INSTANCE-ID\")"
+    )]
     Invalid(String),
 }
 
@@ -136,7 +138,8 @@ pub fn access_control(policy: &Policy, update_s: f64) -> Value {
 /// The reply to a caller whose level is too low.
 #[must_use]
 pub fn rejection(level: CredLevel, required: CredLevel, remark: Option<&str>) -> String {
-    let text = format!("The action requires credential level {required} but the client has only level {level}");
+    let text =
+        format!("The action requires credential level {required} but the client has only level {level}");
     match remark {
         Some(remark) => format!("{text} {remark}"),
         None => text,

@@ -107,9 +107,12 @@ mod tests {
         };
         let whereabouts = Whereabouts { hostname: "vm".into(), pid: 1421 };
         let mut ops = OpTable::new(Policy::None);
-        for (name, op_type) in
-            [("update", OpType::Task), ("manager", OpType::Process), ("die", OpType::Task), ("count", OpType::Task)]
-        {
+        for (name, op_type) in [
+            ("update", OpType::Task),
+            ("manager", OpType::Process),
+            ("die", OpType::Task),
+            ("count", OpType::Task),
+        ] {
             ops.declare(OpInfo {
                 name: name.into(),
                 op_type,
@@ -130,9 +133,7 @@ mod tests {
         let feed = json!({"agent_address": "observatory.hm-host-1", "agg_params": {}, "feed_name": "heartbeat",
             "address": "observatory.hm-host-1.feeds.heartbeat", "record": false,
             "session_id": "1795344054.118503", "agent_class": "HostManager"});
-        let task = |doc| {
-            json!({"blocking": false, "abortable": false, "docstring": doc, "op_type": "task", "min_privs": 1})
-        };
+        let task = |doc| json!({"blocking": false, "abortable": false, "docstring": doc, "op_type": "task", "min_privs": 1});
         let expected = json!({
             "agent_class": "HostManager",
             "instance_hostname": "vm",

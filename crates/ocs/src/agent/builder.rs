@@ -18,8 +18,10 @@ use super::runtime::Agent;
 use crate::codes::OpType;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-pub(super) type OpHandler = Arc<dyn Fn(OpContext, serde_json::Value) -> BoxFuture<Result<String, String>> + Send + Sync>;
-pub(super) type ProcedureHandler = Arc<dyn Fn(Vec<Value>, Dict) -> BoxFuture<Result<Value, WampError>> + Send + Sync>;
+pub(super) type OpHandler =
+    Arc<dyn Fn(OpContext, serde_json::Value) -> BoxFuture<Result<String, String>> + Send + Sync>;
+pub(super) type ProcedureHandler =
+    Arc<dyn Fn(Vec<Value>, Dict) -> BoxFuture<Result<Value, WampError>> + Send + Sync>;
 
 /// Who an agent is and where it lives.
 #[derive(Clone, Debug)]
@@ -289,7 +291,8 @@ impl AgentBuilder {
         if let Some(params) = startup {
             self.startup.push((info.name.clone(), params));
         }
-        self.handlers.insert(info.name.clone(), Arc::new(move |context, params| Box::pin(handler(context, params))));
+        self.handlers
+            .insert(info.name.clone(), Arc::new(move |context, params| Box::pin(handler(context, params))));
         self.ops.push(info);
     }
 }

@@ -10,7 +10,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use campanile_wamp::error::uris;
-use campanile_wamp::net::client::{Client, Handler, Invocation, RegisterOptions, Registration, RegistrationState, State};
+use campanile_wamp::net::client::{
+    Client, Handler, Invocation, RegisterOptions, Registration, RegistrationState, State,
+};
 use campanile_wamp::{Reply, WampError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -116,11 +118,13 @@ impl Watcher {
 
             let deadlines = [Some(next_purge), next_beat, conflict_due, self.startup_due()];
             let deadline = deadlines.into_iter().flatten().min().unwrap_or(next_purge);
+            let middle = self.names.len().min(1);
+            let (first, others) = self.names.split_at_mut(middle);
             tokio::select! {
                 () = sleep_until(deadline) => {}
                 () = changed(self.link.as_mut()) => {}
-                () = changed(self.names.first_mut()) => {}
-                () = changed(self.names.get_mut(1)) => {}
+                () = changed(first.first_mut()) => {}
+                () = changed(others.first_mut()) => {}
                 _ = closing.wait_for(|closing| *closing) => {
                     self.shared.bus.send_replace(BusState::Closed);
                     return;
@@ -208,7 +212,8 @@ impl Watcher {
 
     /// When startup operations are due by time alone.
     fn startup_due(&self) -> Option<Instant> {
-        let waits = !self.startup.is_empty() && matches!(*self.shared.bus.borrow(), BusState::Connecting { .. });
+        let waits =
+            !self.startup.is_empty() && matches!(*self.shared.bus.borrow(), BusState::Connecting { .. });
         waits.then(|| self.epoch + STARTUP_PATIENCE)
     }
 

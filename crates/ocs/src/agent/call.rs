@@ -70,8 +70,12 @@ impl OpsCall {
 /// # Errors
 /// `wamp.error.runtime_error` when there is no question, or more than one argument.
 pub fn question(args: Vec<Value>, kwargs: Dict) -> Result<String, WampError> {
-    let signature =
-        Signature { function: "OCSAgent._management_handler()", names: &["q"], required: 1, takes_others: true };
+    let signature = Signature {
+        function: "OCSAgent._management_handler()",
+        names: &["q"],
+        required: 1,
+        takes_others: true,
+    };
     Ok(text(signature.bind(args, kwargs)?.pop().unwrap_or_default()))
 }
 
@@ -120,19 +124,25 @@ impl Signature {
         for (key, value) in kwargs {
             match names.iter().position(|name| *name == key) {
                 Some(at) if slots[at].is_some() => {
-                    return Err(runtime_error(format!("{function} got multiple values for argument '{key}'")));
+                    return Err(runtime_error(format!(
+                        "{function} got multiple values for argument '{key}'"
+                    )));
                 }
                 Some(at) => slots[at] = Some(value),
                 None if self.takes_others => {}
                 None => {
-                    return Err(runtime_error(format!("{function} got an unexpected keyword argument '{key}'")));
+                    return Err(runtime_error(format!(
+                        "{function} got an unexpected keyword argument '{key}'"
+                    )));
                 }
             }
         }
         if given > names.len() {
             let (least, most, got) = (self.required + 1, names.len() + 1, given + 1);
             let range = if least == most { format!("{most}") } else { format!("from {least} to {most}") };
-            return Err(runtime_error(format!("{function} takes {range} positional arguments but {got} were given")));
+            return Err(runtime_error(format!(
+                "{function} takes {range} positional arguments but {got} were given"
+            )));
         }
         let missing: Vec<String> = names[..self.required]
             .iter()
@@ -158,7 +168,9 @@ mod tests {
     use super::*;
 
     fn ops(args: serde_json::Value, kwargs: serde_json::Value) -> Result<OpsCall, String> {
-        let (Value::List(args), Value::Dict(kwargs)) = (args.into(), kwargs.into()) else { panic!("a list and a dict") };
+        let (Value::List(args), Value::Dict(kwargs)) = (args.into(), kwargs.into()) else {
+            panic!("a list and a dict")
+        };
         OpsCall::from_arguments(args, kwargs).map_err(|error| {
             assert_eq!(error.uri, "wamp.error.runtime_error");
             error.message().unwrap().to_owned()
@@ -169,7 +181,8 @@ mod tests {
     fn arguments_count_by_position_and_by_name() {
         let by_position = ops(json!(["wait", "acq", null, 0.5, "pw"]), json!({})).unwrap();
         let by_name =
-            ops(json!([]), json!({"op_name": "acq", "action": "wait", "password": "pw", "timeout": 0.5})).unwrap();
+            ops(json!([]), json!({"op_name": "acq", "action": "wait", "password": "pw", "timeout": 0.5}))
+                .unwrap();
         assert_eq!(by_position, by_name);
         assert_eq!(by_position.timeout, WaitLimit::Seconds(0.5));
         let short = ops(json!(["status", "acq"]), json!({"params": []})).unwrap();
@@ -179,7 +192,10 @@ mod tests {
     #[test]
     fn a_wait_of_no_time_at_all_is_answered_at_once() {
         for timeout in [json!(0), json!(-1), json!(-0.5), json!(false)] {
-            assert_eq!(ops(json!(["wait", "x", null, timeout]), json!({})).unwrap().timeout, WaitLimit::AtOnce);
+            assert_eq!(
+                ops(json!(["wait", "x", null, timeout]), json!({})).unwrap().timeout,
+                WaitLimit::AtOnce
+            );
         }
         assert_eq!(ops(json!(["wait", "x", null, 1e300]), json!({})).unwrap().timeout, WaitLimit::Forever);
     }

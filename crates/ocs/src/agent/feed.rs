@@ -165,8 +165,10 @@ impl Feed {
     }
 
     fn record(&mut self, message: &Value) -> Result<Value, FeedError> {
-        let name = message.get("block_name").and_then(Value::as_str).ok_or(FeedError::Missing("block_name"))?;
-        let data = message.get("data").and_then(Value::as_dict).ok_or(FeedError::Missing("data: {field: value}"))?;
+        let name =
+            message.get("block_name").and_then(Value::as_str).ok_or(FeedError::Missing("block_name"))?;
+        let data =
+            message.get("data").and_then(Value::as_dict).ok_or(FeedError::Missing("data: {field: value}"))?;
         for (field, samples) in data.iter() {
             check_field_name(field)?;
             check_samples(field, samples)?;
@@ -191,8 +193,11 @@ impl Feed {
         if let Some(tags) = tags {
             block.tags = tags.clone();
         }
-        let ordered: Dict =
-            block.fields.iter().filter_map(|field| Some((field.as_str(), data.get(field)?.clone()))).collect();
+        let ordered: Dict = block
+            .fields
+            .iter()
+            .filter_map(|field| Some((field.as_str(), data.get(field)?.clone())))
+            .collect();
         let encoded = Dict::new()
             .with("block_name", name)
             .with("data", ordered)
@@ -208,8 +213,10 @@ fn columns(message: &Value, data: &Dict) -> Result<(Vec<Value>, Dict), FeedError
         let data = data.iter().map(|(field, sample)| (field, Value::List(vec![sample.clone()]))).collect();
         return Ok((vec![timestamp.clone()], data));
     }
-    let timestamps =
-        message.get("timestamps").and_then(Value::as_list).ok_or(FeedError::Missing("timestamp or timestamps"))?;
+    let timestamps = message
+        .get("timestamps")
+        .and_then(Value::as_list)
+        .ok_or(FeedError::Missing("timestamp or timestamps"))?;
     for (field, samples) in data.iter() {
         let samples = samples.as_list().ok_or(FeedError::Missing("a list of samples for each field"))?.len();
         if samples != timestamps.len() {
@@ -305,7 +312,8 @@ mod tests {
     #[test]
     fn one_sample_and_several_come_out_in_the_same_form() {
         let mut feed = Feed::new(FeedSpec::record("temps"), &publisher());
-        let one = event(&mut feed, json!({"block_name": "b", "timestamp": 1.5, "data": {"x": 1, "y": "on"}})).unwrap();
+        let one = event(&mut feed, json!({"block_name": "b", "timestamp": 1.5, "data": {"x": 1, "y": "on"}}))
+            .unwrap();
         assert_eq!(
             one[0],
             json!({"b": {"block_name": "b", "data": {"x": [1], "y": ["on"]}, "influxdb_tags": null,
@@ -316,7 +324,8 @@ mod tests {
             "influxdb_tags": tags});
         let several = event(&mut feed, message).unwrap();
         assert_eq!(several[0]["b"]["influxdb_tags"], tags);
-        let later = event(&mut feed, json!({"block_name": "b", "timestamp": 3.0, "data": {"x": 1, "y": 2}})).unwrap();
+        let later =
+            event(&mut feed, json!({"block_name": "b", "timestamp": 3.0, "data": {"x": 1, "y": 2}})).unwrap();
         assert_eq!(later[0]["b"]["influxdb_tags"], tags, "tags stay until others are given");
     }
 

@@ -92,14 +92,22 @@ fn open_file(dir: &Path, address: &str) -> Result<File, String> {
         .map_err(|error| format!("Cannot write to log file {}: {error}", path.display()))
 }
 
-async fn write_entries(mut entries: mpsc::Receiver<Entry>, file: Option<File>, stdout: bool, dropped: Arc<AtomicU64>) {
+async fn write_entries(
+    mut entries: mpsc::Receiver<Entry>,
+    file: Option<File>,
+    stdout: bool,
+    dropped: Arc<AtomicU64>,
+) {
     let file = file.map(Arc::new);
     let mut batch = Vec::new();
     while entries.recv_many(&mut batch, MAX_QUEUED_LINES).await > 0 {
         let (mut to_stdout, mut to_file, mut flushed) = (String::new(), String::new(), Vec::new());
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            batch.insert(0, Entry::Line { time_s: super::unix_now_s(), text: format!("{lost} log lines were dropped") });
+            batch.insert(
+                0,
+                Entry::Line { time_s: super::unix_now_s(), text: format!("{lost} log lines were dropped") },
+            );
         }
         for entry in batch.drain(..) {
             match entry {

@@ -67,12 +67,12 @@ pub struct Reply {
     /// For people.
     pub message: String,
     /// The run it is about; `None` is sent as `{}`.
-    pub session: Option<SessionImage>,
+    pub session: Option<Box<SessionImage>>,
 }
 
 impl Reply {
     fn ok(message: impl Into<String>, session: Option<SessionImage>) -> Self {
-        Self { code: ReplyCode::Ok, message: message.into(), session }
+        Self { code: ReplyCode::Ok, message: message.into(), session: session.map(Box::new) }
     }
 
     fn error(message: impl Into<String>) -> Self {
@@ -82,7 +82,7 @@ impl Reply {
     /// The three-element list on the wire. A data provider is called here: hold no lock.
     #[must_use]
     pub fn into_json(self) -> Value {
-        let session = self.session.map_or_else(|| Value::Object(Map::new()), SessionImage::into_json);
+        let session = self.session.map_or_else(|| Value::Object(Map::new()), |session| session.into_json());
         json!([self.code.number(), self.message, session])
     }
 }
@@ -233,12 +233,16 @@ impl OpTable {
             return Start::Refused(Reply {
                 code: ReplyCode::Error,
                 message: format!("Operation \"{name}\" already in progress."),
-                session: Some(session.image()),
+                session: Some(Box::new(session.image())),
             });
         }
         let (cred_level, remark) = self.policy.level(caller);
         if cred_level < op.info.min_privs() {
-            return Start::Refused(Reply::error(rejection(cred_level, op.info.min_privs(), remark.as_deref())));
+            return Start::Refused(Reply::error(rejection(
+                cred_level,
+                op.info.min_privs(),
+                remark.as_deref(),
+            )));
         }
         let params = match op.info.params.check(params) {
             Ok(params) => params,
@@ -259,7 +263,9 @@ impl OpTable {
         };
         let op_type = op.info.op_type;
         if matches!((kind, op_type), (StopKind::Stop, OpType::Task) | (StopKind::Abort, OpType::Process)) {
-            return Stop::Refused(Reply::error(format!("Cannot \"{word}\" \"{name}\" because it is a \"{op_type}\".")));
+            return Stop::Refused(Reply::error(format!(
+                "Cannot \"{word}\" \"{name}\" because it is a \"{op_type}\"."
+            )));
         }
         let (cred_level, _) = self.policy.level(caller);
         if cred_level < op.info.min_privs() {
@@ -272,7 +278,9 @@ impl OpTable {
             return Stop::Refused(Reply::error(format!("The operation is already {}", session.status())));
         }
         if op_type == OpType::Task && !op.info.abortable {
-            return Stop::Refused(Reply::error(format!("Cannot \"{word}\" \"{name}\" because it is not abortable.")));
+            return Stop::Refused(Reply::error(format!(
+                "Cannot \"{word}\" \"{name}\" because it is not abortable."
+            )));
         }
         session.advance(OpStatus::Stopping, now_s);
         Stop::Requested {
@@ -310,7 +318,10 @@ impl OpTable {
         Reply {
             code: ReplyCode::Timeout,
             message: format!("Operation \"{name}\" still running; wait timed out."),
-            session: self.find(name).and_then(|op| op.session.as_ref()).map(OpSession::image),
+            session: self
+                .find(name)
+                .and_then(|op| op.session.as_ref())
+                .map(|session| Box::new(session.image())),
         }
     }
 
@@ -322,7 +333,10 @@ impl OpTable {
 
     fn ended(name: &str, session: &OpSession) -> Reply {
         let outcome = if session.success() == Some(true) { "SUCCEEDED" } else { "FAILED" };
-        Reply::ok(format!("Operation \"{name}\" is currently not running ({outcome})."), Some(session.image()))
+        Reply::ok(
+            format!("Operation \"{name}\" is currently not running ({outcome})."),
+            Some(session.image()),
+        )
     }
 
     fn find(&self, name: &str) -> Option<&Op> {

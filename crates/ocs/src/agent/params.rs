@@ -234,8 +234,11 @@ impl ParamSpec {
         for param in &self.params {
             checked.insert(param.name.clone(), param.extract(given)?);
         }
-        let strays: Vec<Value> =
-            given.keys().filter(|key| !checked.contains_key(*key)).map(|key| Value::from(key.as_str())).collect();
+        let strays: Vec<Value> = given
+            .keys()
+            .filter(|key| !checked.contains_key(*key))
+            .map(|key| Value::from(key.as_str()))
+            .collect();
         if strays.is_empty() {
             Ok(Value::Object(checked))
         } else {

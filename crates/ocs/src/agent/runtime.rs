@@ -26,13 +26,14 @@ use super::call::{self, OpsCall, WaitLimit};
 use super::context::OpContext;
 use super::feed::{Feed, FeedError, FeedSpec, HEARTBEAT, Publisher};
 use super::log::AgentLog;
-use super::ops::{OpTable, Reply, Start, Stop, StopKind, Wait};
+use super::ops::{OpTable, Start, Stop, StopKind, Wait};
 use super::session::{DataProvider, OpSession};
 use super::{host_name, unix_now_s};
 use crate::codes::{OpStatus, OpType, ReplyCode};
 
-/// Clients that may wait for operations of one agent at the same time; further ones are refused.
-pub const MAX_WAITERS: usize = 1024;
+/// Clients that may wait for operations of one agent at the same time; further ones are refused. Below the number of
+/// invocations that the bus client takes at a time, so that waiting clients never lock out the others.
+const MAX_WAITERS: usize = 512;
 /// How long the end of an agent waits for the router to take its leave.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -120,7 +121,10 @@ impl Agent {
             waiters: Semaphore::new(MAX_WAITERS),
             publisher,
         });
-        shared.log(format!("ocs: starting {} @ {}", shared.publisher.agent_class, shared.publisher.agent_address));
+        shared.log(format!(
+            "ocs: starting {} @ {}",
+            shared.publisher.agent_class, shared.publisher.agent_address
+        ));
         bus::join(&shared, extra, startup);
         Self { shared }
     }
@@ -209,7 +213,12 @@ impl Agent {
     ///
     /// # Errors
     /// `wamp.error.no_such_procedure` for one that is not this agent's, and whatever the procedure itself gives.
-    pub async fn dispatch(&self, procedure: &str, args: Vec<Value>, kwargs: Dict) -> Result<Value, WampError> {
+    pub async fn dispatch(
+        &self,
+        procedure: &str,
+        args: Vec<Value>,
+        kwargs: Dict,
+    ) -> Result<Value, WampError> {
         self.shared.dispatch(procedure, args, kwargs).await
     }
 
@@ -314,7 +323,14 @@ impl Shared {
         let question = call::question(args, kwargs)?;
         let answer = {
             let state = self.lock();
-            api::answer(&question, &self.publisher, &self.whereabouts, &state.ops, &state.feeds, self.started_s)
+            api::answer(
+                &question,
+                &self.publisher,
+                &self.whereabouts,
+                &state.ops,
+                &state.feeds,
+                self.started_s,
+            )
         };
         Ok(answer.into_value())
     }
@@ -347,15 +363,20 @@ impl Shared {
             return json!([ReplyCode::Error.number(), "The agent is shutting down.", {}]);
         }
         let mut state = self.lock();
-        let (reply, session_id, cred_level, params) = match state.ops.start(name, params, caller, unix_now_s()) {
-            Start::Refused(reply) => {
-                drop(state);
-                return reply.into_json();
-            }
-            Start::Started { reply, session_id, cred_level, params } => (reply, session_id, cred_level, params),
-        };
+        let (reply, session_id, cred_level, params) =
+            match state.ops.start(name, params, caller, unix_now_s()) {
+                Start::Refused(reply) => {
+                    drop(state);
+                    return reply.into_json();
+                }
+                Start::Started { reply, session_id, cred_level, params } => {
+                    (reply, session_id, cred_level, params)
+                }
+            };
         let (stop, stop_seen) = watch::channel(false);
-        state.runs.insert(name.to_owned(), Run { session_id, stop, ended: watch::Sender::new(None), task: None });
+        state
+            .runs
+            .insert(name.to_owned(), Run { session_id, stop, ended: watch::Sender::new(None), task: None });
         drop(state);
 
         self.log_op(name, session_id, "Status is now \"starting\".");
@@ -448,7 +469,11 @@ impl Shared {
 
     async fn wait(&self, name: &str, limit: WaitLimit) -> serde_json::Value {
         let Ok(_place) = self.waiters.try_acquire() else {
-            return json!([ReplyCode::Error.number(), "Too many clients wait for operations of this agent.", {}]);
+            return json!([
+                ReplyCode::Error.number(),
+                "Too many clients wait for operations of this agent.",
+                {}
+            ]);
         };
         let (answer, ended) = {
             let state = self.lock();

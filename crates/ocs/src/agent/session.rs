@@ -116,7 +116,8 @@ impl OpSession {
     /// Drops old messages: those older than [`MESSAGE_MIN_AGE_S`], but never the newest [`MIN_MESSAGES`].
     pub fn purge(&mut self, now_s: f64) {
         let cutoff_s = now_s - MESSAGE_MIN_AGE_S;
-        while self.messages.len() > MIN_MESSAGES && self.messages.front().is_some_and(|(time_s, _)| *time_s < cutoff_s)
+        while self.messages.len() > MIN_MESSAGES
+            && self.messages.front().is_some_and(|(time_s, _)| *time_s < cutoff_s)
         {
             self.messages.pop_front();
         }

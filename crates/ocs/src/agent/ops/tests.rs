@@ -56,9 +56,15 @@ fn before_anything_ran_the_replies_are_those_of_ocs() {
     assert_eq!(table.status("nosuch").into_json(), json!([-1, "No task or process called \"nosuch\"", {}]));
     assert_eq!(wait(&table, "update"), Some(json!([0, "Idle.", {}])));
     assert_eq!(wait(&table, "nosuch"), Some(json!([-1, "Unknown operation \"nosuch\".", {}])));
-    assert_eq!(start(&mut table, "nosuch", json!({})), json!([-1, "No task or process called \"nosuch\"", {}]));
+    assert_eq!(
+        start(&mut table, "nosuch", json!({})),
+        json!([-1, "No task or process called \"nosuch\"", {}])
+    );
     assert_eq!(stop(&mut table, StopKind::Abort, "delay"), json!([-1, "No session active.", {}]));
-    assert_eq!(stop(&mut table, StopKind::Stop, "nosuch"), json!([-1, "No operation called \"nosuch\".", {}]));
+    assert_eq!(
+        stop(&mut table, StopKind::Stop, "nosuch"),
+        json!([-1, "No operation called \"nosuch\".", {}])
+    );
 }
 
 #[test]
@@ -98,10 +104,16 @@ fn a_wait_is_answered_when_the_run_has_ended() {
     start(&mut table, "delay", json!({}));
     assert!(wait(&table, "delay").is_none());
     let timed_out = table.wait_timed_out("delay").into_json();
-    assert_eq!((&timed_out[0], &timed_out[1]), (&json!(1), &json!("Operation \"delay\" still running; wait timed out.")));
+    assert_eq!(
+        (&timed_out[0], &timed_out[1]),
+        (&json!(1), &json!("Operation \"delay\" still running; wait timed out."))
+    );
     finish(&mut table, "delay", 0, false);
     let reply = wait(&table, "delay").unwrap();
-    assert_eq!((&reply[0], &reply[1]), (&json!(0), &json!("Operation \"delay\" is currently not running (FAILED).")));
+    assert_eq!(
+        (&reply[0], &reply[1]),
+        (&json!(0), &json!("Operation \"delay\" is currently not running (FAILED)."))
+    );
 }
 
 #[test]
