@@ -1,0 +1,14 @@
+//! Talks to `ldmsd`, the daemon of the Lightweight Distributed Metric Service, without any LDMS installation.
+//!
+//! # Code map
+//!
+//! * [`wire`]: the three layers on the socket, from the bottom up: zap `sock` frames, ldms transport messages,
+//!   ldmsd request records; and the image of a metric set. Pure: bytes in, values out.
+//! * [`hostlist`]: `node-[001-128]` expanded and folded. [`time`]: intervals as LDMS writes them.
+//!
+//! The wire is that of ldmsd 4.x with protocol version 4.2; other versions and transports are refused by name.
+
+pub mod hostlist;
+pub mod limits;
+pub mod time;
+pub mod wire;
