@@ -7,10 +7,12 @@
 //! * [`agent`]: be an OCS agent. The rules are pure modules; [`agent::AgentBuilder`] puts them on a bus.
 //! * [`client`]: talk to OCS agents, over the bus, the router's HTTP bridge, or an agent's own control socket.
 //! * [`codes`]: the words and numbers both sides share.
+//! * [`control_socket`]: an agent that answers without a bus.
 //! * [`site_config`]: the file that says which agents a site has, and where its router is.
 
 pub mod agent;
 pub mod client;
 pub mod codes;
+pub mod control_socket;
 mod http_call;
 pub mod site_config;
