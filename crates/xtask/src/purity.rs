@@ -27,21 +27,53 @@ const EFFECTS: [&str; 14] = [
 /// Names that are enough by themselves, however they were imported.
 const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
 
+/// Modules that are pure beside every `plan.rs` and the cores of `wamp` and `ldms`: what `plan.rs` uses, and the rules
+/// of an agent.
+const PURE: [(&str, &[&str]); 2] = [
+    ("host", &["model", "relaunch", "reload", "requests", "stability", "table", "words"]),
+    (
+        "ocs",
+        &[
+            "agent/access",
+            "agent/api",
+            "agent/call",
+            "agent/feed",
+            "agent/ops",
+            "agent/params",
+            "agent/session",
+        ],
+    ),
+];
+
 /// Whether the module at this path has to be pure.
 fn must_be_pure(path: &str) -> bool {
     let Some((room, module)) = path.strip_prefix("crates/").and_then(|rest| rest.split_once("/src/")) else {
         return false;
     };
-    let is_driver = module == "net.rs" || module.starts_with("net/");
+    let is =
+        |name: &str| module.strip_prefix(name).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'));
+    let listed =
+        PURE.iter().any(|(pure_room, modules)| *pure_room == room && modules.iter().any(|name| is(name)));
     match room {
-        "wamp" | "ldms" => !is_driver,
-        _ => module == "plan.rs" || module.starts_with("plan/"),
+        "wamp" | "ldms" => !is("net"),
+        _ => is("plan") || listed,
     }
+}
+
+/// A name in the list above that no file bears any more would be a check that checks nothing.
+fn stale_entries(tree: &Tree) -> Vec<Problem> {
+    let names = PURE
+        .iter()
+        .flat_map(|(room, modules)| modules.iter().map(move |module| format!("crates/{room}/src/{module}")));
+    let stale = names.filter(|name| !tree.contains(name) && !tree.contains(&format!("{name}.rs")));
+    stale.map(|name| Problem::new(name, 0, "is listed as a pure module and does not exist")).collect()
 }
 
 /// Finds effects in the modules that must be pure.
 pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
-    tree.ending(".rs").filter(|file| must_be_pure(&file.path)).flat_map(check_file).collect()
+    let mut problems = stale_entries(tree);
+    problems.extend(tree.ending(".rs").filter(|file| must_be_pure(&file.path)).flat_map(check_file));
+    problems
 }
 
 fn check_file(file: &SourceFile) -> Vec<Problem> {
@@ -162,7 +194,20 @@ mod tests {
     use super::*;
 
     fn lines(path: &str, text: &str) -> Vec<usize> {
-        check(&Tree::of(&[(path, text)])).iter().map(|problem| problem.line).collect()
+        let problems = check(&Tree::of(&[(path, text)]));
+        problems.iter().filter(|problem| problem.line > 0).map(|problem| problem.line).collect()
+    }
+
+    #[test]
+    fn a_listed_module_that_does_not_exist_is_caught() {
+        let problems =
+            check(&Tree::of(&[("crates/host/src/model.rs", ""), ("crates/ocs/src/agent/ops/tests.rs", "")]));
+        let named = |name: &str| problems.iter().any(|problem| problem.file == std::path::Path::new(name));
+        assert!(
+            named("crates/host/src/table")
+                && !named("crates/host/src/model")
+                && !named("crates/ocs/src/agent/ops")
+        );
     }
 
     #[test]
@@ -193,6 +238,7 @@ mod tests {
         assert_eq!(lines("crates/wamp/src/router/broker.rs", text), [1]);
         assert!(lines("crates/wamp/src/net/client.rs", text).is_empty());
         assert!(lines("crates/wamp/tests/conformance.rs", text).is_empty());
+        assert_eq!(lines("crates/ocs/src/agent/ops/replies.rs", text), [1]);
         assert!(lines("crates/host/src/act.rs", text).is_empty());
     }
 }
