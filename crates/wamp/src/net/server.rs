@@ -1,11 +1,29 @@
-//! The router on the network: `/ws`, `/call` and `/info`.
+//! The router on the network: `/ws` for WAMP over websocket, `/call` for calls over HTTP, `/info`.
+//!
+//! Everything runs well on a current-thread runtime: the work of a router is small, and handing it between threads
+//! costs more than it gains.
+
+mod accept;
+mod frame;
+mod handshake;
+pub(super) mod hub;
+mod info;
+mod outbox;
+mod session;
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::routing::any;
+
 use crate::Limits;
-use crate::router::{RealmConfig, Role};
+use crate::net::bridge;
+use crate::router::{RealmConfig, Role, Stats};
+
+use accept::ConnectionPermit;
+use hub::Hub;
 
 /// What a router is told: its realm, and the limits on what connections may cost.
 #[derive(Clone, Debug)]
@@ -66,26 +84,35 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// A router that serves websocket and HTTP clients.
-#[derive(Debug)]
+/// A router that serves websocket and HTTP clients. Clones are the same router.
+#[derive(Clone)]
 pub struct Router {
-    config: RouterConfig,
+    hub: Arc<Hub>,
 }
 
 impl Router {
     /// A router with no clients yet.
     pub fn new(config: RouterConfig) -> Self {
-        Self { config }
+        Self { hub: Arc::new(Hub::new(config)) }
     }
 
     /// `/ws`, `/call` and `/info`, to be mounted in a server of the caller's own. [`Self::serve`] does more: it limits
     /// connections and ends sessions in an orderly way.
     pub fn service(&self) -> axum::Router {
-        let _ = &self.config;
         axum::Router::new()
+            .route("/ws", any(handshake::upgrade))
+            .route("/call", any(bridge::call))
+            .route("/info", axum::routing::get(info::info))
+            .with_state(Arc::clone(&self.hub))
     }
 
-    /// Accepts connections until `shutdown` is ready, and then says GOODBYE to all sessions and ends.
+    /// How much is in the router now. The session of the HTTP bridge counts.
+    pub fn stats(&self) -> Stats {
+        self.hub.stats()
+    }
+
+    /// Accepts connections until `shutdown` is ready, then says GOODBYE to all sessions, gives them
+    /// [`ConnectionLimits::shutdown_grace`], and ends.
     ///
     /// # Errors
     /// When the listener itself cannot be used; errors of single connections are logged and end only them.
@@ -94,8 +121,6 @@ impl Router {
         listener: tokio::net::TcpListener,
         shutdown: impl Future<Output = ()> + Send,
     ) -> io::Result<()> {
-        drop(listener);
-        shutdown.await;
-        Ok(())
+        accept::serve(&self, listener, shutdown).await
     }
 }

@@ -60,7 +60,8 @@ impl Core {
             abort(peer, LIMIT_EXCEEDED, text, outputs);
         } else {
             let id = self.new_session_id();
-            let session = Session::new(id, Arc::clone(&self.anonymous_role), details);
+            let session =
+                Session::new(id, Arc::clone(&self.anonymous_role), details, self.config.limits.max_calls);
             outputs.push(Output::Send { to: peer, message: self.welcome(&session) });
             self.sessions.insert(peer, session);
         }

@@ -107,11 +107,12 @@ impl Core {
         peer
     }
 
-    /// A part of this program that acts as a session without HELLO, with a role of its own.
-    pub fn attach_joined(&mut self, role: Role) -> PeerId {
+    /// A part of this program that acts as a session without HELLO, with a role of its own and as many unanswered
+    /// calls as `max_calls`.
+    pub fn attach_joined(&mut self, role: Role, max_calls: usize) -> PeerId {
         let peer = self.attach();
         let id = self.new_session_id();
-        self.sessions.insert(peer, Session::new(id, Arc::new(role), &Dict::new()));
+        self.sessions.insert(peer, Session::new(id, Arc::new(role), &Dict::new(), max_calls));
         peer
     }
 
@@ -266,7 +267,7 @@ impl Core {
         let options = Options::new("CALL", options);
         let timeout_ms = options.number("timeout")?;
         let progress = options.flag("receive_progress", false)?;
-        let max = self.config.limits.max_calls;
+        let max = self.sessions.get(peer).map_or(0, |session| session.max_calls);
         let checked = self
             .check(peer, Action::Call, procedure, Match::Exact)
             .and_then(|()| self.check_limit(peer, "unanswered calls", max, |session| session.calling.len()));

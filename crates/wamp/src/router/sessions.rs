@@ -28,6 +28,8 @@ pub(super) struct Session {
     pub(super) serving: BTreeMap<u64, Invocation>,
     /// Calls of this session that are not answered yet. Request ids are the caller's own and may repeat.
     pub(super) calling: BTreeSet<PendingCall>,
+    /// How many of them there may be.
+    pub(super) max_calls: usize,
 }
 
 /// A call as its callee holds it.
@@ -53,7 +55,7 @@ pub(super) struct PendingCall {
 }
 
 impl Session {
-    pub(super) fn new(id: u64, role: Arc<Role>, details: &Dict) -> Self {
+    pub(super) fn new(id: u64, role: Arc<Role>, details: &Dict, max_calls: usize) -> Self {
         let feature = |role: &str, feature: &str| {
             let features = details.get("roles")?.get(role)?.get("features")?;
             features.get(feature)?.as_bool()
@@ -69,6 +71,7 @@ impl Session {
             last_invocation: 0,
             serving: BTreeMap::new(),
             calling: BTreeSet::new(),
+            max_calls,
         }
     }
 }
