@@ -1,0 +1,91 @@
+//! What the parser complains of, in words that say what to do.
+
+use granit_parser::{ErrorKind, ScanError};
+
+use crate::build::{MAX_DEPTH, position_of};
+use crate::diagnostic::{Diagnostic, Span};
+use crate::source::Source;
+
+/// Turns the parser's complaint into a diagnostic with a hint.
+pub(crate) fn explain(error: &ScanError, source: &Source) -> Diagnostic {
+    let start = source.position(position_of(error.marker()).offset as usize);
+    let next = source.text()[start.offset as usize..].chars().next().filter(|c| *c != '\n' && *c != '\r');
+    let end = source.position(start.offset as usize + next.map_or(0, char::len_utf8));
+    let (message, hint) = words(error.kind(), next);
+    let message = message.unwrap_or_else(|| error.kind().to_string());
+    Diagnostic::error(message).at(Span { start, end }).maybe_hint(hint.map(str::to_owned))
+}
+
+fn words(kind: &ErrorKind, next: Option<char>) -> (Option<String>, Option<&'static str>) {
+    use ErrorKind as E;
+    let (message, hint) = match kind {
+        E::TabNotAllowed
+        | E::TabInBlockIndentation
+        | E::TabInIndentation
+        | E::TabAtBlockScalarStart
+        | E::TabInPlainScalar => {
+            ("a tab stands where only spaces may", "indent with spaces; YAML allows no tabs there")
+        }
+        E::UnclosedFlowCollection { open } => {
+            return (Some(format!("the bracket `{open}` is never closed")), Some("add the closing bracket"));
+        }
+        E::UnexpectedEofFlowSequence => ("a list that begins with `[` does not end", "add the closing `]`"),
+        E::UnexpectedEofFlowMapping | E::UnexpectedEofImplicitFlowMapping => {
+            ("a map that begins with `{` does not end", "add the closing `}`")
+        }
+        E::MismatchedFlowCollectionEnd { open, close } => {
+            let message = format!("the bracket `{open}` is closed by `{close}`");
+            return (Some(message), Some("a bracket is missing, wrong, or one too many before this place"));
+        }
+        E::MisplacedFlowCollectionEnd => {
+            ("there is no open bracket to close here", "remove it, or add the opening one")
+        }
+        E::ExpectedFlowMappingSeparator | E::ExpectedFlowSequenceSeparator | E::ExpectedNodeContent
+            if matches!(next, Some('}' | ']')) =>
+        {
+            (
+                "this bracket is one too many, or of the wrong kind",
+                "see which bracket was opened last before it",
+            )
+        }
+        E::ExpectedFlowMappingSeparator => {
+            ("expected `,` or `}` here", "a comma or the closing bracket is missing before it")
+        }
+        E::ExpectedFlowSequenceSeparator => {
+            ("expected `,` or `]` here", "a comma or the closing bracket is missing before it")
+        }
+        E::ExpectedBlockMappingKey | E::InvalidIndentation | E::InvalidBlockScalarIndent => {
+            ("this does not fit in here", "the entries of a map must begin in the same column")
+        }
+        E::ExpectedBlockSequenceEntry => {
+            ("expected `-` here", "the elements of a list must begin in the same column")
+        }
+        E::BlockSequenceEntryNotAllowed => {
+            ("a list cannot begin here", "a list begins on a line of its own, and not beside a value")
+        }
+        E::MappingValueNotAllowed => (
+            "a `:` cannot stand here",
+            "a text with `: ` in it must be in quotes; else see whether the indentation is right",
+        ),
+        E::SimpleKeyExpected | E::InvalidSimpleKey => {
+            ("expected `:` after this key", "a key needs `: ` and a value behind it, on the same line")
+        }
+        E::UnclosedQuotedScalar => ("a quoted text does not end", "add the closing quote"),
+        E::InvalidTrailingSingleQuotedScalar | E::InvalidTrailingDoubleQuotedScalar => (
+            "something follows the closing quote",
+            "double a quote that belongs to the text, or quote the whole value",
+        ),
+        E::UnknownQuotedScalarEscape => (
+            "unknown escape in a text in double quotes",
+            "write `\\\\` for a backslash, or use single quotes",
+        ),
+        E::UnexpectedCharacter { .. } => {
+            ("no value can begin with this character", "put the value in quotes")
+        }
+        E::RecursionLimitExceeded => {
+            return (Some(format!("nested more than {MAX_DEPTH} levels deep")), None);
+        }
+        _ => return (None, None),
+    };
+    (Some(message.to_owned()), Some(hint))
+}
