@@ -1,15 +1,17 @@
 //! From the parser's events to a [`Document`].
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use granit_parser::{Event, Parser, ScalarStyle};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, StructureStyle};
 
-use crate::construct;
-use crate::diagnostic::{Diagnostic, Diagnostics, Position, Span};
+use crate::diagnostic::{Diagnostic, Diagnostics, Span};
+use crate::input::MAX_FILE_BYTES;
 use crate::merge;
 use crate::node::{Body, Child, Document, NodeData, NodeId, Schema};
 use crate::source::{Source, to_u32};
+use crate::strict::{self, Rewriting};
 use crate::syntax;
 use crate::tag::Tag;
 
@@ -20,80 +22,114 @@ pub const MAX_NODES: u64 = 1_000_000;
 
 /// Builds the document; `None` when the text is not YAML, or beyond a limit.
 pub(crate) fn build(source: &Arc<Source>, schema: Schema, diagnostics: &mut Diagnostics) -> Option<Document> {
-    let mut builder = Builder {
-        source,
-        schema,
-        diagnostics,
-        nodes: Vec::new(),
-        open: Vec::new(),
-        anchors: HashMap::new(),
-        root: None,
-        merged: 0,
-        exceeded: false,
-    };
-    let options = granit_parser::options! {
-        emit_comments: false,
-        emit_unresolved_aliases: true,
-        block_scalar_eof_without_line_feed: true,
-        flow_nesting_limit: MAX_DEPTH as usize,
-        block_nesting_limit: MAX_DEPTH as usize,
-    };
-    let mut documents = 0;
-    for event in Parser::new_from_str_with_options(source.text(), options) {
-        let (event, span) = match event {
-            Ok((event, span)) => (event, span_of(&span)),
-            Err(error) => {
-                builder.report(syntax::explain(&error, source));
-                return None;
-            }
+    let mut rewriting = Rewriting::of(source);
+    loop {
+        let mut builder = Builder {
+            source,
+            schema,
+            diagnostics: Diagnostics::new(),
+            nodes: Vec::new(),
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            anchor_names: HashMap::new(),
+            root: None,
+            documents: 0,
+            merged: 0,
+            exceeded: false,
+            tabs_allowed: Vec::new(),
         };
-        if let Event::DocumentStart(..) = event {
-            documents += 1;
-            if documents > 1 {
-                let problem =
-                    Diagnostic::error("a second document begins here, but the file must be one document");
-                builder.report(
-                    problem
-                        .at(span)
-                        .hint("remove the line with `---`, or put the rest into a file of its own"),
-                );
-                break;
+        let end = builder.read(&rewriting);
+        if let End::Error(error) = &end {
+            if rewriting.rewrite(error) {
+                continue;
             }
+            builder.report(syntax::explain(error, rewriting.original_position(error.marker()), source));
         }
-        if !builder.take(event, span) {
-            return None;
+        let read_until = match &end {
+            End::Error(error) => rewriting.original_position(error.marker()).offset,
+            _ => u32::MAX,
+        };
+        for problem in strict::misplaced_characters(source, &builder.tabs_allowed, read_until) {
+            builder.report(problem);
         }
+        let document = if let End::Complete = end { builder.finish() } else { None };
+        diagnostics.extend(builder.diagnostics);
+        return document;
     }
-    builder.finish()
+}
+
+/// How reading ended.
+enum End {
+    Complete,
+    Error(ScanError),
+    /// A limit was exceeded, and reported.
+    Limit,
 }
 
 pub(crate) struct Builder<'s> {
-    source: &'s Arc<Source>,
+    pub(crate) source: &'s Arc<Source>,
     pub(crate) schema: Schema,
-    diagnostics: &'s mut Diagnostics,
+    diagnostics: Diagnostics,
     pub(crate) nodes: Vec<NodeData>,
     /// Lists and maps that have not ended yet.
-    open: Vec<Open>,
+    pub(crate) open: Vec<Open>,
     /// By the parser's number for the anchor; `None` while the anchored node has not ended.
     anchors: HashMap<usize, Option<NodeId>>,
-    root: Option<NodeId>,
+    /// Where each name is given to an anchor.
+    pub(crate) anchor_names: HashMap<String, Span>,
+    pub(crate) root: Option<NodeId>,
+    documents: usize,
     /// Entries that merge keys have copied so far.
     merged: u64,
     /// A limit was exceeded, and reported.
     exceeded: bool,
+    /// Comments, and quoted and block scalars.
+    tabs_allowed: Vec<Range<u32>>,
 }
 
-struct Open {
+pub(crate) struct Open {
     span: Span,
     tag: Tag,
     anchor: usize,
-    is_map: bool,
-    children: Vec<Child>,
+    pub(crate) is_map: bool,
+    /// In brackets.
+    pub(crate) flow: bool,
+    pub(crate) children: Vec<Child>,
 }
 
 impl Builder<'_> {
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic.in_source(self.source));
+    }
+
+    fn read(&mut self, rewriting: &Rewriting<'_>) -> End {
+        let options = granit_parser::options! {
+            emit_unresolved_aliases: true,
+            emit_anchor_events: true,
+            block_scalar_eof_without_line_feed: true,
+            bom_inside_document_as_content: true,
+            max_buffered_comment_events: MAX_FILE_BYTES,
+            flow_nesting_limit: MAX_DEPTH as usize,
+            block_nesting_limit: MAX_DEPTH as usize,
+        };
+        for event in Parser::new_from_str_with_options(rewriting.text(), options) {
+            let (event, span) = match event {
+                Ok((event, span)) => (event, span),
+                Err(error) => return End::Error(error),
+            };
+            let original = |span: granit_parser::Span| Span {
+                start: rewriting.original_position(&span.start),
+                end: rewriting.original_position(&span.end),
+            };
+            let tag_span = span.tag_span().map(original);
+            if !self.take(event, original(span), tag_span) {
+                return End::Limit;
+            }
+            if self.documents > 1 {
+                break;
+            }
+        }
+        End::Complete
     }
 
     /// Whether a merge key may copy that many entries.
@@ -107,23 +143,65 @@ impl Builder<'_> {
     }
 
     /// `false` ends the reading: a limit was exceeded.
-    fn take(&mut self, event: Event<'_>, span: Span) -> bool {
+    fn take(&mut self, event: Event<'_>, span: Span, tag_span: Option<Span>) -> bool {
+        let tagged = tag_span.unwrap_or(span);
+        if let Some(tag_span) = tag_span {
+            self.check_end_of_tag(tag_span);
+        }
         match event {
+            Event::DocumentStart(..) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    let problem =
+                        Diagnostic::error("a second document begins here, but the file must be one document");
+                    let hint = "remove the line with `---`, or put the rest into a file of its own";
+                    self.report(problem.at(span).hint(hint));
+                }
+                true
+            }
+            Event::Comment(..) => {
+                self.tabs_allowed.push(span.start.offset..span.end.offset);
+                true
+            }
+            Event::Anchor(_, name) => {
+                self.check_anchor_name(&name, span);
+                true
+            }
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
+                if !plain {
+                    self.tabs_allowed.push(span.start.offset..span.end.offset);
+                }
                 // The parser shows a value that is not there as `~`.
                 let text = if plain && span.start == span.end { "" } else { &*text };
-                let tag = self.scalar_tag(tag.as_deref(), plain, text, span);
+                if plain {
+                    self.check_plain(text, span, anchor > 0 || tag.is_some());
+                }
+                let tag = self.scalar_tag(tag.as_deref(), plain, text, span, tagged);
                 let body = Body::Scalar { text: text.into(), plain };
                 self.add(NodeData { span, tag, body, expanded: 1, depth: 1 }, anchor)
             }
-            Event::SequenceStart(_, anchor, tag) => {
-                let tag = self.collection_tag(tag.as_deref(), Tag::List, span);
-                self.open(Open { span, tag, anchor, is_map: false, children: Vec::new() })
+            Event::SequenceStart(style, anchor, tag) => {
+                let tag = self.collection_tag(tag.as_deref(), Tag::List, tagged);
+                self.open(Open {
+                    span,
+                    tag,
+                    anchor,
+                    is_map: false,
+                    flow: style == StructureStyle::Flow,
+                    children: Vec::new(),
+                })
             }
-            Event::MappingStart(_, anchor, tag) => {
-                let tag = self.collection_tag(tag.as_deref(), Tag::Map, span);
-                self.open(Open { span, tag, anchor, is_map: true, children: Vec::new() })
+            Event::MappingStart(style, anchor, tag) => {
+                let tag = self.collection_tag(tag.as_deref(), Tag::Map, tagged);
+                self.open(Open {
+                    span,
+                    tag,
+                    anchor,
+                    is_map: true,
+                    flow: style == StructureStyle::Flow,
+                    children: Vec::new(),
+                })
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
             Event::Alias(anchor) => match self.anchors.get(&anchor).copied().flatten() {
@@ -213,126 +291,21 @@ impl Builder<'_> {
         self.add(NodeData { span, tag: Tag::Broken, body, expanded: 1, depth: 1 }, 0)
     }
 
-    fn scalar_tag(&mut self, tag: Option<&granit_parser::Tag>, plain: bool, text: &str, span: Span) -> Tag {
-        if self.schema == Schema::Base {
-            return Tag::Str;
-        }
-        let name = tag.map(full_name);
-        let found = match name.as_deref() {
-            None if plain => Tag::implicit(text),
-            None => Tag::Str,
-            Some("!") => Tag::implicit(text),
-            Some(name) => match Tag::explicit(name) {
-                Some(tag @ (Tag::List | Tag::Map | Tag::Set | Tag::OrderedMap | Tag::Pairs)) => {
-                    self.report(Diagnostic::error(format!("this cannot be {}", tag.name())).at(span));
-                    return Tag::Broken;
-                }
-                Some(tag) => tag,
-                None => return self.unknown_tag(name, span),
-            },
-        };
-        match construct::scalar(found, text) {
-            Ok(_) => found,
-            Err(reason) => {
-                let mut problem =
-                    Diagnostic::error(format!("this cannot be read as {}: {reason}", found.name())).at(span);
-                if name.is_none() {
-                    problem = problem.hint("if it is meant as text, put it in quotes");
-                }
-                self.report(problem);
-                Tag::Broken
-            }
-        }
-    }
-
-    fn collection_tag(&mut self, tag: Option<&granit_parser::Tag>, usual: Tag, span: Span) -> Tag {
-        let Some(name) = tag.map(full_name).filter(|name| name != "!" && self.schema == Schema::Safe) else {
-            return usual;
-        };
-        match (usual, Tag::explicit(&name)) {
-            (Tag::List, Some(tag @ (Tag::List | Tag::OrderedMap | Tag::Pairs))) => tag,
-            (Tag::Map, Some(tag @ (Tag::Map | Tag::Set))) => tag,
-            (_, Some(tag)) => {
-                let problem = Diagnostic::error(format!("{} is tagged as {}", usual.name(), tag.name()));
-                self.report(problem.at(span));
-                Tag::Broken
-            }
-            (_, None) => self.unknown_tag(&name, span),
-        }
-    }
-
-    fn unknown_tag(&mut self, name: &str, span: Span) -> Tag {
-        let problem = Diagnostic::error(format!("unknown tag `{name}`")).at(span);
-        self.report(problem.hint("only the tags of the YAML 1.1 types are known, such as !!str and !!int"));
-        Tag::Broken
-    }
-
-    /// An `!!omap` or `!!pairs` must be a list of maps with one entry each.
-    fn check_pairs(&mut self, tag: Tag, body: &Body, span: Span) -> Tag {
-        let (Tag::OrderedMap | Tag::Pairs, Body::List(items)) = (tag, body) else { return tag };
-        let is_pair = |item: &Child| match &self.nodes[item.id as usize].body {
-            Body::Map { written, .. } => written.len() == 1,
-            _ => false,
-        };
-        if items.iter().all(is_pair) {
-            return tag;
-        }
-        self.report(Diagnostic::error("each element must be a map with one entry").at(span));
-        Tag::Broken
-    }
-
-    /// `<<` and `=` have a meaning only as keys.
-    fn check_special(&mut self) {
-        let mut as_values = vec![self.root];
-        for node in &self.nodes {
-            match &node.body {
-                Body::Scalar { .. } => {}
-                Body::List(items) => as_values.extend(items.iter().map(|item| Some(item.id))),
-                Body::Map { written, .. } => {
-                    as_values.extend(written.iter().map(|(_, value)| Some(value.id)))
-                }
-            }
-        }
-        as_values.sort_unstable();
-        as_values.dedup();
-        for id in as_values.into_iter().flatten() {
-            let node = &mut self.nodes[id as usize];
-            if let Tag::Merge | Tag::Value = node.tag {
-                node.tag = Tag::Broken;
-                let span = node.span;
-                let problem =
-                    Diagnostic::error("this word has a meaning of its own in YAML, and cannot be a value");
-                self.report(problem.at(span).hint("put it in quotes"));
-            }
-        }
-    }
-
-    fn finish(mut self) -> Option<Document> {
+    fn finish(&mut self) -> Option<Document> {
         if self.root.is_none() {
             let body = Body::Scalar { text: "".into(), plain: true };
-            let tag = if self.schema == Schema::Base { Tag::Str } else { Tag::Null };
+            let tag = Tag::Null;
             self.add(NodeData { span: Span::default(), tag, body, expanded: 1, depth: 1 }, 0);
         }
         if self.schema == Schema::Safe {
             self.check_special();
         }
         let root = self.root?;
-        Some(Document { source: Arc::clone(self.source), schema: self.schema, nodes: self.nodes, root })
-    }
-}
-
-fn full_name(tag: &granit_parser::Tag) -> String {
-    format!("{}{}", tag.handle(), tag.suffix())
-}
-
-fn span_of(span: &granit_parser::Span) -> Span {
-    Span { start: position_of(&span.start), end: position_of(&span.end) }
-}
-
-pub(crate) fn position_of(mark: &granit_parser::Marker) -> Position {
-    Position {
-        line: to_u32(mark.line()),
-        column: to_u32(mark.col() + 1),
-        offset: to_u32(mark.byte_offset().unwrap_or(0)),
+        Some(Document {
+            source: Arc::clone(self.source),
+            schema: self.schema,
+            nodes: std::mem::take(&mut self.nodes),
+            root,
+        })
     }
 }

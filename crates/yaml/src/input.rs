@@ -82,14 +82,14 @@ fn decode(bytes: &[u8]) -> Decoded {
         // Offsets stay the same.
         text = text
             .chars()
-            .map(|c| if unprintable(c) { "??\u{fffd}"[stand_in(c)].to_owned() } else { c.into() })
+            .map(|c| if unprintable(c) { "__\u{fffd}"[stand_in(c)].to_owned() } else { c.into() })
             .collect();
     }
     problems.truncate(MAX_REPORTED_CHARACTERS);
     Decoded { text, problems }
 }
 
-/// The part of `??\u{fffd}` that is as long as the character.
+/// The part of `__\u{fffd}` that is as long as the character.
 fn stand_in(c: char) -> std::ops::Range<usize> {
     match c.len_utf8() {
         1 => 0..1,
@@ -112,7 +112,7 @@ fn decode_utf8(bytes: &[u8], problems: &mut Vec<(usize, usize, String, Option<St
             let message = format!("this is not UTF-8 (byte {})", shown.join(" "));
             let hint = "save the file as UTF-8".to_owned();
             problems.push((text.len(), chunk.invalid().len(), message, Some(hint)));
-            text.extend(chunk.invalid().iter().map(|_| '?'));
+            text.extend(chunk.invalid().iter().map(|_| '_'));
         }
     }
     text
@@ -130,7 +130,7 @@ fn decode_utf16(
             Ok(c) => text.push(c),
             Err(_) => {
                 problems.push((text.len(), 1, "this is not UTF-16".to_owned(), None));
-                text.push('?');
+                text.push('_');
             }
         }
     }

@@ -19,9 +19,10 @@
 //! * Size, nesting, and the number of values (with aliases written out) are limited, so that a small file cannot take
 //!   all memory.
 //! * Repeated keys get a warning.
-//! * The syntax is that of YAML 1.2 where it allows more: see the tests in `tests/pyyaml.rs` for the whole list.
+//! * The syntax is that of YAML 1.2 where it allows more: `tests/pyyaml/main.rs` has the whole list.
 
 mod build;
+mod checks;
 mod construct;
 mod diagnostic;
 mod input;
@@ -33,6 +34,7 @@ mod python;
 mod read;
 mod render;
 mod source;
+mod strict;
 mod suggest;
 mod syntax;
 mod tag;

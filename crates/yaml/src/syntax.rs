@@ -2,13 +2,18 @@
 
 use granit_parser::{ErrorKind, ScanError};
 
-use crate::build::{MAX_DEPTH, position_of};
-use crate::diagnostic::{Diagnostic, Span};
+use crate::build::MAX_DEPTH;
+use crate::diagnostic::{Diagnostic, Position, Span};
 use crate::source::Source;
 
 /// Turns the parser's complaint into a diagnostic with a hint.
-pub(crate) fn explain(error: &ScanError, source: &Source) -> Diagnostic {
-    let start = source.position(position_of(error.marker()).offset as usize);
+pub(crate) fn explain(error: &ScanError, start: Position, source: &Source) -> Diagnostic {
+    let mut start = source.position(start.offset as usize);
+    if is_about_tab(error.kind()) {
+        // The parser names the place where it began to look.
+        let rest = &source.text()[start.offset as usize..];
+        start = source.position(start.offset as usize + rest.find('\t').unwrap_or(0));
+    }
     let next = source.text()[start.offset as usize..].chars().next().filter(|c| *c != '\n' && *c != '\r');
     let end = source.position(start.offset as usize + next.map_or(0, char::len_utf8));
     let (message, hint) = words(error.kind(), next);
@@ -16,14 +21,22 @@ pub(crate) fn explain(error: &ScanError, source: &Source) -> Diagnostic {
     Diagnostic::error(message).at(Span { start, end }).maybe_hint(hint.map(str::to_owned))
 }
 
+fn is_about_tab(kind: &ErrorKind) -> bool {
+    use ErrorKind as E;
+    matches!(
+        kind,
+        E::TabNotAllowed
+            | E::TabInBlockIndentation
+            | E::TabInIndentation
+            | E::TabAtBlockScalarStart
+            | E::TabInPlainScalar
+    )
+}
+
 fn words(kind: &ErrorKind, next: Option<char>) -> (Option<String>, Option<&'static str>) {
     use ErrorKind as E;
     let (message, hint) = match kind {
-        E::TabNotAllowed
-        | E::TabInBlockIndentation
-        | E::TabInIndentation
-        | E::TabAtBlockScalarStart
-        | E::TabInPlainScalar => {
+        kind if is_about_tab(kind) => {
             ("a tab stands where only spaces may", "indent with spaces; YAML allows no tabs there")
         }
         E::UnclosedFlowCollection { open } => {

@@ -94,6 +94,8 @@ impl Value {
                 sorted.sort_by_key(serde_json::Value::to_string);
                 json!(["set", sorted])
             }
+            // Python has a list of pairs, which is a list like any other when it is empty.
+            Self::Pairs(entries) if entries.is_empty() => json!(["list", []]),
             Self::Pairs(entries) => json!(["pairs", pairs(entries)]),
         }
     }
