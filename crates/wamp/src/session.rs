@@ -87,8 +87,8 @@ pub enum Output {
     Invoke {
         /// The registration it is for.
         binding: BindingId,
-        /// The id to answer with.
-        request: u64,
+        /// What to answer.
+        invocation: InvocationId,
         /// What the router says about it.
         details: Dict,
         /// The arguments.
@@ -96,8 +96,8 @@ pub enum Output {
     },
     /// Nobody waits for the answer to this invocation any more; it has been answered.
     Interrupted {
-        /// The id of the invocation.
-        request: u64,
+        /// Which one.
+        invocation: InvocationId,
     },
     /// An event.
     Event {
@@ -110,6 +110,13 @@ pub enum Output {
         /// The arguments.
         payload: Payload,
     },
+}
+
+/// An invocation; never used again, not even in a later session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InvocationId {
+    session: u64,
+    request: u64,
 }
 
 /// How a call ended.
@@ -184,7 +191,9 @@ pub struct Session {
     phase: Phase,
     requests: Requests,
     bindings: Bindings,
-    /// Invocations that have not been answered.
+    /// How many transports there have been.
+    sessions: u64,
+    /// Requests of the router that have not been answered.
     invocations: HashSet<u64>,
     outputs: Vec<Output>,
 }
@@ -205,6 +214,7 @@ impl Session {
             options,
             phase: Phase::Away,
             requests: Requests::default(),
+            sessions: 0,
             invocations: HashSet::new(),
             outputs: Vec::new(),
         }
@@ -224,6 +234,7 @@ impl Session {
     pub fn connected(&mut self, now_ms: u64) {
         self.disconnected();
         self.requests.begin_session();
+        self.sessions += 1;
         self.phase = Phase::Joining { until_ms: now_ms.saturating_add(self.options.join_timeout_ms) };
         self.send(Message::Hello { realm: self.options.realm.clone(), details: hello_details() });
     }
@@ -343,8 +354,9 @@ impl Session {
                 self.invoke(request, registration, details, payload);
             }
             Message::Interrupt { request, .. } => {
-                if self.answer_error(request, uris::CANCELED, Payload::text("the call was cancelled")) {
-                    self.outputs.push(Output::Interrupted { request });
+                let invocation = InvocationId { session: self.sessions, request };
+                if self.answer_error(invocation, uris::CANCELED, Payload::text("the call was cancelled")) {
+                    self.outputs.push(Output::Interrupted { invocation });
                 }
             }
             Message::Result { request, details, payload } => {
@@ -386,12 +398,13 @@ impl Session {
     }
 
     fn invoke(&mut self, request: u64, registration: u64, details: Dict, payload: Payload) {
+        let invocation = InvocationId { session: self.sessions, request };
         self.invocations.insert(request);
         match self.bindings.active(Kind::Registration, registration).first() {
-            Some(&binding) => self.outputs.push(Output::Invoke { binding, request, details, payload }),
+            Some(&binding) => self.outputs.push(Output::Invoke { binding, invocation, details, payload }),
             None => {
                 let text = Payload::text("the procedure is not registered any more");
-                self.answer_error(request, uris::NO_SUCH_PROCEDURE, text);
+                self.answer_error(invocation, uris::NO_SUCH_PROCEDURE, text);
             }
         }
     }
@@ -516,32 +529,38 @@ impl Session {
     }
 
     /// Answers an invocation with a result, or with `progress` a step of it. Returns whether somebody waits for it.
-    pub fn answer(&mut self, request: u64, payload: Payload, progress: bool) -> bool {
-        let waits =
-            if progress { self.invocations.contains(&request) } else { self.invocations.remove(&request) };
+    pub fn answer(&mut self, invocation: InvocationId, payload: Payload, progress: bool) -> bool {
+        let waits = self.waits(invocation, !progress);
         if waits {
             let mut options = Dict::new();
             if progress {
                 options.insert("progress", true);
             }
-            self.send(Message::Yield { request, options, payload });
+            self.send(Message::Yield { request: invocation.request, options, payload });
         }
         waits
     }
 
     /// Answers an invocation with an error. Returns whether somebody waited for it.
-    pub fn answer_error(&mut self, request: u64, uri: &str, payload: Payload) -> bool {
-        let waits = self.invocations.remove(&request);
+    pub fn answer_error(&mut self, invocation: InvocationId, uri: &str, payload: Payload) -> bool {
+        let waits = self.waits(invocation, true);
         if waits {
             self.send(Message::Error {
                 request_type: codes::INVOCATION,
-                request,
+                request: invocation.request,
                 details: Dict::new(),
                 error: uri.to_owned(),
                 payload,
             });
         }
         waits
+    }
+
+    /// Whether an invocation is unanswered; with `last` it is answered from now on.
+    fn waits(&mut self, invocation: InvocationId, last: bool) -> bool {
+        let InvocationId { session, request } = invocation;
+        session == self.sessions
+            && if last { self.invocations.remove(&request) } else { self.invocations.contains(&request) }
     }
 
     fn may_ask(&self) -> Result<(), NotSent> {

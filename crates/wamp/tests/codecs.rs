@@ -4,7 +4,7 @@ mod common;
 
 use bytes::Bytes;
 use campanile_wamp::{DecodeError, Dict, Limits, Message, Payload, Serializer, Subprotocol, Value};
-use common::{message, value};
+use common::arbitrary::{message, value};
 use proptest::prelude::*;
 
 const ALL: [Serializer; 3] = [Serializer::Json, Serializer::MsgPack, Serializer::Cbor];

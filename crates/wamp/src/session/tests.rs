@@ -294,54 +294,75 @@ fn what_the_router_revokes_is_asked_for_again() {
     assert!(matches!(sent(&mut session)[..], [Message::Register { .. }]));
 }
 
-#[test]
-fn an_invocation_is_answered_once() {
+/// A session with one registration, and an invocation of it.
+fn invoked(request: u64) -> (Session, InvocationId) {
     let mut session = joined();
-    let ops = session.bind(Kind::Registration, "a", Match::Exact);
+    let binding = session.bind(Kind::Registration, "a", Match::Exact);
     session.receive(Message::Registered { request: 1, registration: 5 }, 0);
     session.take_outputs();
-    let invoke = |session: &mut Session, request, registration| {
-        let invocation = Message::Invocation { request, registration, details: Dict::new(), payload: one(1) };
-        session.receive(invocation, 0);
-        session.take_outputs()
+    let invocation = invoke(&mut session, request, 5);
+    let [Output::Invoke { binding: invoked, invocation, .. }] = invocation[..] else {
+        panic!("{invocation:?}")
     };
-    let details = Dict::new();
-    assert_eq!(
-        invoke(&mut session, 1, 5),
-        [Output::Invoke { binding: ops, request: 1, details, payload: one(1) }]
-    );
-    assert!(session.answer(1, one(2), true), "a step");
-    assert!(session.answer(1, one(3), false));
-    assert!(!session.answer(1, one(3), false) && !session.answer_error(1, "a", Payload::empty()));
+    assert_eq!(invoked, binding);
+    (session, invocation)
+}
+
+fn invoke(session: &mut Session, request: u64, registration: u64) -> Vec<Output> {
+    let invocation = Message::Invocation { request, registration, details: Dict::new(), payload: one(1) };
+    session.receive(invocation, 0);
+    session.take_outputs()
+}
+
+#[test]
+fn an_invocation_is_answered_once() {
+    let (mut session, invocation) = invoked(1);
+    assert!(session.answer(invocation, one(2), true), "a step");
+    assert!(session.answer(invocation, one(3), false));
+    assert!(!session.answer(invocation, one(3), false));
+    assert!(!session.answer_error(invocation, "a", Payload::empty()));
+    let sent = sent(&mut session);
     assert!(
-        matches!(&sent(&mut session)[..], [Message::Yield { .. }, Message::Yield { options, .. }] if options.is_empty())
-    );
-    let none = invoke(&mut session, 2, 6);
-    assert!(
-        matches!(&none[..], [Output::Send(Message::Error { request: 2, error, .. })] if error == uris::NO_SUCH_PROCEDURE)
+        matches!(&sent[..], [Message::Yield { .. }, Message::Yield { options, .. }] if options.is_empty())
     );
 }
 
 #[test]
-fn an_interrupt_answers_the_invocation_and_stops_it() {
-    let mut session = joined();
-    session.bind(Kind::Registration, "a", Match::Exact);
+fn an_invocation_of_what_is_not_registered_any_more_is_refused() {
+    let (mut session, _) = invoked(1);
+    let outputs = invoke(&mut session, 2, 6);
+    let [Output::Send(Message::Error { request: 2, error, .. })] = &outputs[..] else {
+        panic!("{outputs:?}")
+    };
+    assert_eq!(error, uris::NO_SUCH_PROCEDURE);
+}
+
+#[test]
+fn an_answer_for_an_earlier_session_is_not_sent_in_the_next() {
+    let (mut session, invocation) = invoked(1);
+    join(&mut session);
     session.receive(Message::Registered { request: 1, registration: 5 }, 0);
-    session.receive(
-        Message::Invocation { request: 9, registration: 5, details: Dict::new(), payload: Payload::empty() },
-        0,
-    );
     session.take_outputs();
+    let again = invoke(&mut session, 1, 5);
+    assert!(!session.answer(invocation, Payload::empty(), false));
+    let [Output::Invoke { invocation, .. }] = again[..] else { panic!("{again:?}") };
+    assert!(session.answer(invocation, Payload::empty(), false));
+}
+
+#[test]
+fn an_interrupt_answers_the_invocation_and_stops_it() {
+    let (mut session, invocation) = invoked(9);
     for _ in 0..2 {
         session.receive(Message::Interrupt { request: 9, options: Dict::new() }, 0);
     }
     let outputs = session.take_outputs();
-    assert!(matches!(
-        &outputs[..],
-        [Output::Send(Message::Error { request_type: codes::INVOCATION, request: 9, error, .. }), Output::Interrupted { request: 9 }]
-            if error == uris::CANCELED
-    ));
-    assert!(!session.answer(9, Payload::empty(), false), "the late result finds nobody");
+    let [Output::Send(Message::Error { request_type, request: 9, error, .. }), interrupted] = &outputs[..]
+    else {
+        panic!("{outputs:?}")
+    };
+    assert_eq!((*request_type, error.as_str()), (codes::INVOCATION, uris::CANCELED));
+    assert_eq!(*interrupted, Output::Interrupted { invocation });
+    assert!(!session.answer(invocation, Payload::empty(), false), "the late result finds nobody");
 }
 
 #[test]

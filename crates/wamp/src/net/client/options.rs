@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff::Backoff;
+use crate::session::SessionOptions;
 use crate::{Limits, Match, Reply, Subprotocol};
 
 /// Where to connect, and the limits of it. [`ClientOptions::new`] has values that fit a site.
@@ -60,6 +61,21 @@ impl ClientOptions {
             max_running_invocations: 1_000,
         }
     }
+
+    /// What the session needs of this.
+    pub(super) fn session(&self) -> SessionOptions {
+        SessionOptions {
+            realm: self.realm.clone(),
+            join_timeout_ms: as_ms(self.join_timeout),
+            refused_backoff: self.refused_backoff,
+            max_pending_calls: self.max_pending_calls,
+        }
+    }
+}
+
+/// In milliseconds, as the session counts.
+pub(super) fn as_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Takes the steps of a progressive call, on the client's task: it must be quick.
