@@ -1,6 +1,7 @@
 //! The HostManager: keeps the agents of one host at their target state.
 
 pub mod args;
+pub mod drive;
 pub mod model;
 pub mod plan;
 pub mod relaunch;

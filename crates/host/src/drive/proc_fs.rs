@@ -1,0 +1,113 @@
+//! What `/proc` says of processes. Every question may find the process gone; that is `None`, never an error.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// No environment longer than this is read; Linux allows 6 MiB for arguments and environment together, and a variable
+/// that we have set lies near the beginning.
+const MAX_ENVIRON_BYTES: u64 = 256 * 1024;
+
+/// A line of `/proc/PID/stat`, as far as it is of interest (proc_pid_stat(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Process id.
+    pub pid: u32,
+    /// `R`, `S`, `D`, `T`, `Z`, …
+    pub state: char,
+    /// Parent.
+    pub ppid: u32,
+    /// Process group.
+    pub pgrp: u32,
+    /// Session.
+    pub session: u32,
+    /// Start in clock ticks since the machine's start: with the pid it names one process for good.
+    pub start_ticks: u64,
+}
+
+impl Stat {
+    /// Whether it has ended and only waits for its parent to ask how.
+    #[must_use]
+    pub fn is_zombie(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+/// The processes that there are.
+#[must_use]
+pub fn pids() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// State and relations of a process.
+#[must_use]
+pub fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse_stat(line: &str) -> Option<Stat> {
+    // The name stands in parentheses and may contain anything, parentheses and spaces too.
+    let (before, after) = line.rsplit_once(')')?;
+    let (pid, _name) = before.split_once('(')?;
+    let fields: Vec<&str> = after.split_ascii_whitespace().collect();
+    Some(Stat {
+        pid: pid.trim().parse().ok()?,
+        state: fields.first()?.chars().next()?,
+        ppid: fields.get(1)?.parse().ok()?,
+        pgrp: fields.get(2)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        start_ticks: fields.get(19)?.parse().ok()?,
+    })
+}
+
+/// The value that a variable had when the program was started. Only processes of the same user can be asked, and
+/// those that set their process title (as Python's OCS agents do) have overwritten it.
+#[must_use]
+pub fn env_of(pid: u32, name: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    fs::File::open(format!("/proc/{pid}/environ"))
+        .ok()?
+        .take(MAX_ENVIRON_BYTES)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    let value = bytes.split(|byte| *byte == 0).find_map(|entry| {
+        let (key, value) = entry.split_at_checked(name.len())?;
+        if key == name.as_bytes() { value.strip_prefix(b"=") } else { None }
+    })?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
+/// The files to which standard output and standard error go.
+#[must_use]
+pub fn outputs_of(pid: u32) -> [Option<PathBuf>; 2] {
+    [1, 2].map(|fd| fs::read_link(Path::new("/proc").join(format!("{pid}/fd/{fd}"))).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_confuse() {
+        let line = "42 (a) S (b)) R 7 9 8 0 -1 4 1 2 3 4 5 6 7 8 20 0 1 0 123456 1 2 3";
+        let expected = Stat { pid: 42, state: 'R', ppid: 7, pgrp: 9, session: 8, start_ticks: 123_456 };
+        assert_eq!(parse_stat(line), Some(expected));
+        assert_eq!(parse_stat("garbage"), None);
+    }
+
+    #[test]
+    fn this_process_knows_itself() {
+        let me = std::process::id();
+        assert!(pids().contains(&me));
+        assert!(!stat(me).unwrap().is_zombie());
+        assert_eq!(env_of(me, "PATH"), std::env::var("PATH").ok());
+        assert_eq!(env_of(me, "PAT"), None);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_no_error() {
+        let nobody = u32::MAX - 1;
+        assert_eq!((stat(nobody), env_of(nobody, "PATH"), outputs_of(nobody)), (None, None, [None, None]));
+    }
+}
