@@ -1,2 +1,60 @@
 //! One bell tower from which every daemon on a scientific site is started, watched and kept in its place.
-fn main() {}
+//!
+//! The binary: it reads the command line ([`cli`]), wires the parts together ([`commands`]) and shows what they say
+//! ([`render`], [`ocsbow`]). What it knows of a site as a client is in [`fleet`].
+
+mod cli;
+mod client;
+mod commands;
+mod demo;
+mod failure;
+mod fleet;
+mod listen;
+mod ocsbow;
+mod output;
+mod render;
+mod runtime;
+mod samples;
+mod signals;
+mod telemetry;
+mod this_site;
+
+use std::process::ExitCode;
+
+use cli::Command;
+use failure::Outcome;
+use fleet::request::Target;
+
+fn main() -> ExitCode {
+    let cli = match cli::parse(std::env::args_os().collect()) {
+        Ok(cli) => cli,
+        // Prints help and version to stdout and ends with 0, everything else to stderr and ends with 2.
+        Err(error) => error.exit(),
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::print_error(&failure.render(output::stderr_coloured()));
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(cli: cli::Cli) -> Outcome {
+    let level = match &cli.command {
+        Command::Router(_) | Command::Host(_) | Command::Agent(_) => "info",
+        _ => "warn",
+    };
+    telemetry::install(&cli.log, level)?;
+    match cli.command {
+        Command::Status(args) => commands::status::run(&args),
+        Command::Up(args) => commands::updown::run(&args.common, Target::Up),
+        Command::Down(args) => commands::updown::run(&args.common, Target::Down),
+        Command::Restart(args) => commands::restart::run(&args),
+        Command::Router(args) => commands::router::run(&args),
+        Command::Config(args) => commands::config::run(args),
+        Command::Host(args) => commands::host::run(args),
+        Command::Completions(args) => commands::completions::run(&args),
+        _ => Ok(()),
+    }
+}

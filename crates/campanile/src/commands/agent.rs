@@ -1,0 +1,88 @@
+//! `campanile agent`: the sample agents.
+
+use campanile_ocs::site_config::SiteArgs;
+use clap::{Subcommand, ValueEnum};
+
+use crate::samples::flaky::Crash;
+
+/// Run one of the sample agents: simulated instruments that are real OCS agents
+///
+/// They take the site options of every OCS agent, find themselves in the site config by --instance-id, and merge the
+/// arguments that stand there with the command line.
+#[derive(clap::Args, Debug)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  campanile agent thermometer --instance-id thermo1 --channels 4
+  campanile agent flaky --instance-id flaky1 --every 20 --crash panic"
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) instrument: Instrument,
+}
+
+/// The instruments.
+#[derive(Subcommand, Clone, Debug)]
+pub(crate) enum Instrument {
+    /// A thermometer with a heater that can be given a set-point
+    Thermometer {
+        #[command(flatten)]
+        common: Common,
+        /// Number of sensors
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
+        channels: u8,
+    },
+    /// A weather station that says whether the dome may open
+    Weather {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// A turbo pump on a vacuum vessel, with a vent valve
+    Pump {
+        #[command(flatten)]
+        common: Common,
+        /// The speed to run up to at the start, in Hz
+        #[arg(long, value_name = "HZ", default_value_t = 0.0)]
+        speed: f64,
+    },
+    /// A cooled camera that takes exposures
+    Camera {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// An instrument that crashes now and then, each time in another way
+    Flaky {
+        #[command(flatten)]
+        common: Common,
+        /// Mean time to a crash, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 20.0)]
+        every: f64,
+        /// A way to crash; may be repeated [default: all in turn]
+        #[arg(long, value_enum, value_name = "WAY")]
+        crash: Vec<Crash>,
+    },
+}
+
+/// What all instruments take.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Common {
+    /// What to do after the start: acquire data, or wait for somebody to start `acq`
+    #[arg(long, value_enum, default_value_t = StartMode::Acq)]
+    pub(crate) mode: StartMode,
+    /// Readings per second
+    #[arg(long, value_name = "HZ", default_value_t = 2.0)]
+    pub(crate) sample_rate: f64,
+    #[command(flatten)]
+    pub(crate) site: SiteArgs,
+}
+
+/// What an instrument does after its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StartMode {
+    /// Wait.
+    Idle,
+    /// Acquire data.
+    Acq,
+}

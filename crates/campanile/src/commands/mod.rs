@@ -1,0 +1,14 @@
+//! The commands, one file each: options, help, and the few lines that wire the parts together.
+
+pub(crate) mod agent;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod host;
+pub(crate) mod logs;
+pub(crate) mod ocsbow;
+pub(crate) mod plan;
+pub(crate) mod restart;
+pub(crate) mod router;
+pub(crate) mod status;
+pub(crate) mod updown;

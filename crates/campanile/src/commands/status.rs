@@ -1,0 +1,100 @@
+//! `campanile status`: what runs, what should, and why the two differ.
+
+use campanile_ocs::site_config::SiteArgs;
+use clap::ArgAction;
+
+use crate::client::{Client, unix_now};
+use crate::failure::{EXIT_WORLD, Failure, Outcome};
+use crate::fleet::ask::{Bus, RouterState};
+use crate::fleet::declared::DeclaredHost;
+use crate::render::status::Style;
+use crate::render::{self, json};
+use crate::{output, runtime};
+
+/// Show what runs on the whole site, what should, and why the two differ
+///
+/// All HostManagers of the site config are asked at the same time; one that does not answer holds up none of the
+/// others. Works with Campanile's HostManagers and with those of OCS, which tell less.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+States:
+  up, down
+  unstable        it keeps crashing
+  ?               it cannot be known, or cannot run; NOTE says why
+  start_at        waiting for its relaunch
+  start, wait_start, wait_dead         on the way
+
+Examples:
+  campanile status
+  campanile status -H host-1 -H host-2
+  campanile status --reload-config     after editing the site config
+  campanile status --json | jq '.hosts[].instances[].state'
+
+Exit codes:
+  0 the status is shown, also when it is bad; 1 the router was not reached;
+  2 wrong options or site config")]
+pub(crate) struct Args {
+    /// Show this host only; may be repeated
+    #[arg(long, short = 'H', value_name = "HOST", action = ArgAction::Append)]
+    pub(crate) host: Vec<String>,
+    /// Have every HostManager read its site config again, first
+    #[arg(long, short)]
+    pub(crate) reload_config: bool,
+    /// Print JSON, of the form that the manual describes
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) site: SiteArgs,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Outcome {
+    runtime::block_on(show(args))?
+}
+
+async fn show(args: &Args) -> Outcome {
+    let client = Client::open(&args.site).await?;
+    let hosts = client.hosts(&args.host)?;
+    let mut reloaded = true;
+    if args.reload_config {
+        client.bus.client()?;
+        for (manager, result) in reload_all(&client.bus, &hosts).await {
+            if let Err(reason) = result {
+                reloaded = false;
+                output::print_error(&format!("error: {manager} did not reload its site config: {reason}\n"));
+            }
+        }
+    }
+    let survey = client.bus.survey(&hosts).await?;
+    let problem = match &survey.router {
+        RouterState::Reached => None,
+        RouterState::Unreachable { reason } => Some(reason.as_str()),
+    };
+    if args.json {
+        let site_file = client.site_file();
+        let router = json::Router { url: client.bus.url(), reachable: problem.is_none(), problem };
+        output::print_json(&json::site(&site_file, router, &survey.fleet))?;
+    } else {
+        let style = Style { colour: output::stdout_coloured(), width: output::stdout_width() };
+        output::print(&render::status::render(&survey.fleet, unix_now(), style))?;
+    }
+    client.verdict(&survey.router)?;
+    if reloaded { Ok(()) } else { Err(Failure::Told(EXIT_WORLD)) }
+}
+
+/// Has every HostManager of these hosts read its site config again, all at the same time; what came of it, in the
+/// order of the site config.
+pub(crate) async fn reload_all(bus: &Bus, hosts: &[DeclaredHost]) -> Vec<(String, Result<(), String>)> {
+    let ids: Vec<String> = hosts.iter().flat_map(DeclaredHost::managers).map(str::to_owned).collect();
+    let mut asked = Vec::new();
+    for id in ids {
+        let bus = bus.clone();
+        asked.push((id.clone(), tokio::spawn(async move { bus.reload(&id).await })));
+    }
+    let mut results = Vec::new();
+    for (id, task) in asked {
+        let result = task.await.unwrap_or_else(|error| Err(error.to_string()));
+        results.push((id, result));
+    }
+    results
+}

@@ -1,0 +1,11 @@
+//! The demo: a small site on one machine, its story told as it happens.
+//!
+//! * [`script`] — what is done to the site for the sake of the show, and when (pure);
+//! * [`events`] — what happened between two looks at the site, in words (pure);
+//! * [`view`] — the picture on the terminal, or lines on a pipe (pure);
+//! * [`place`] — the directory with the site config, logs, state and commands of this demo;
+//! * [`stage`] — the router and the HostManagers, as processes of this program.
+
+pub(crate) mod events;
+pub(crate) mod script;
+pub(crate) mod view;

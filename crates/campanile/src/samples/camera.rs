@@ -1,0 +1,106 @@
+//! A cooled camera.
+
+use super::{Noise, relax};
+
+/// The room the camera stands in, in degrees Celsius.
+const ROOM_C: f64 = 18.0;
+/// As cold as the cooler gets it, in degrees Celsius.
+const COLDEST_C: f64 = -40.0;
+/// The longest exposure, in seconds.
+pub(crate) const EXPOSURE_MAX_S: f64 = 600.0;
+/// Counts per second and pixel, of the sky and of the dark current at room temperature.
+const SKY_COUNTS_S: f64 = 12.0;
+const DARK_COUNTS_S: f64 = 40.0;
+
+/// One finished exposure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Frame {
+    pub(crate) number: u64,
+    pub(crate) exposure_s: f64,
+    pub(crate) mean_counts: f64,
+}
+
+/// The camera.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Camera {
+    goal_c: f64,
+    sensor_c: f64,
+    frames: u64,
+}
+
+impl Camera {
+    /// Warm, with no frame taken.
+    pub(crate) fn new() -> Self {
+        Self { goal_c: -10.0, sensor_c: ROOM_C, frames: 0 }
+    }
+
+    /// Lets the cooler regulate to `celsius`; the reason when that is out of its range.
+    pub(crate) fn set_temperature(&mut self, celsius: f64) -> Result<(), String> {
+        if !(COLDEST_C..=ROOM_C).contains(&celsius) {
+            return Err(format!("temperature {celsius} C is outside {COLDEST_C}..{ROOM_C} C"));
+        }
+        self.goal_c = celsius;
+        Ok(())
+    }
+
+    /// Degrees Celsius the cooler regulates to.
+    pub(crate) fn goal(&self) -> f64 {
+        self.goal_c
+    }
+
+    /// Frames taken so far.
+    pub(crate) fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Lets `dt_s` pass and reads the sensor's temperature, in degrees Celsius.
+    pub(crate) fn read(&mut self, dt_s: f64, noise: Noise<'_>) -> f64 {
+        self.sensor_c = relax(self.sensor_c, self.goal_c, dt_s, 15.0);
+        self.sensor_c + 0.02 * noise()
+    }
+
+    /// Is this an exposure time that the camera accepts? The reason when not.
+    pub(crate) fn check_exposure(exposure_s: f64) -> Result<(), String> {
+        if exposure_s > 0.0 && exposure_s <= EXPOSURE_MAX_S {
+            Ok(())
+        } else {
+            Err(format!("exposure of {exposure_s} s is outside 0..{EXPOSURE_MAX_S} s"))
+        }
+    }
+
+    /// Reads out the frame at the end of an exposure.
+    pub(crate) fn read_out(&mut self, exposure_s: f64, noise: Noise<'_>) -> Frame {
+        self.frames += 1;
+        // The dark current doubles every 6 degrees.
+        let dark = DARK_COUNTS_S * 2f64.powf((self.sensor_c - ROOM_C) / 6.0);
+        let mean_counts = 100.0 + exposure_s * (SKY_COUNTS_S + dark) + noise();
+        Frame { number: self.frames, exposure_s, mean_counts }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_colder_sensor_has_less_dark_current() {
+        let mut camera = Camera::new();
+        let warm = camera.read_out(10.0, &mut || 0.0);
+        camera.set_temperature(-30.0).unwrap();
+        assert!((camera.read(600.0, &mut || 0.0) - -30.0).abs() < 0.1);
+        let cold = camera.read_out(10.0, &mut || 0.0);
+        assert!(cold.mean_counts < warm.mean_counts, "{cold:?} {warm:?}");
+        assert_eq!((warm.number, cold.number, camera.frames()), (1, 2, 2));
+    }
+
+    #[test]
+    fn exposures_and_temperatures_out_of_range_are_refused() {
+        for seconds in [0.0, -1.0, 601.0, f64::NAN] {
+            assert!(Camera::check_exposure(seconds).is_err(), "{seconds}");
+        }
+        assert!(Camera::check_exposure(600.0).is_ok());
+        for celsius in [-41.0, 19.0, f64::NAN] {
+            assert!(Camera::new().set_temperature(celsius).is_err(), "{celsius}");
+        }
+    }
+}
