@@ -51,6 +51,8 @@ fn run(cli: cli::Cli) -> Outcome {
         Command::Up(args) => commands::updown::run(&args.common, Target::Up),
         Command::Down(args) => commands::updown::run(&args.common, Target::Down),
         Command::Restart(args) => commands::restart::run(&args),
+        Command::Agent(args) => commands::agent::run(args),
+        Command::Ocsbow(args) => commands::ocsbow::run(args),
         Command::Router(args) => commands::router::run(&args),
         Command::Config(args) => commands::config::run(args),
         Command::Host(args) => commands::host::run(args),

@@ -3,7 +3,14 @@
 use campanile_ocs::site_config::SiteArgs;
 use clap::{Subcommand, ValueEnum};
 
-use crate::samples::flaky::Crash;
+use crate::failure::{Failure, Outcome};
+use crate::runtime;
+use crate::samples::bench::{self, Bench};
+use crate::samples::flaky::{self, Crash, Mood};
+use crate::samples::{camera, pump, thermometer, weather};
+
+/// The longest mean time between crashes, in seconds: a day.
+const EVERY_MAX_S: f64 = 86_400.0;
 
 /// Run one of the sample agents: simulated instruments that are real OCS agents
 ///
@@ -59,7 +66,7 @@ pub(crate) enum Instrument {
         /// Mean time to a crash, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = 20.0)]
         every: f64,
-        /// A way to crash; may be repeated [default: all in turn]
+        /// A way to crash; may be repeated [default: any]
         #[arg(long, value_enum, value_name = "WAY")]
         crash: Vec<Crash>,
     },
@@ -85,4 +92,65 @@ pub(crate) enum StartMode {
     Idle,
     /// Acquire data.
     Acq,
+}
+
+impl Instrument {
+    fn common(&self) -> &Common {
+        match self {
+            Self::Thermometer { common, .. }
+            | Self::Weather { common }
+            | Self::Pump { common, .. }
+            | Self::Camera { common }
+            | Self::Flaky { common, .. } => common,
+        }
+    }
+
+    /// The class in the site config.
+    fn agent_class(&self) -> &'static str {
+        match self {
+            Self::Thermometer { .. } => "ThermometerAgent",
+            Self::Weather { .. } => "WeatherAgent",
+            Self::Pump { .. } => "PumpAgent",
+            Self::Camera { .. } => "CameraAgent",
+            Self::Flaky { .. } => "FlakyAgent",
+        }
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args) -> Outcome {
+    runtime::block_on(operate(args.instrument))?
+}
+
+async fn operate(instrument: Instrument) -> Outcome {
+    let common = instrument.common();
+    let rate_hz = common.sample_rate;
+    if !(bench::RATE_MIN_HZ..=bench::RATE_MAX_HZ).contains(&rate_hz) {
+        return Err(Failure::Usage(format!(
+            "--sample-rate {rate_hz} is outside {}..{} Hz",
+            bench::RATE_MIN_HZ,
+            bench::RATE_MAX_HZ
+        )));
+    }
+    let at_start = common.mode == StartMode::Acq;
+    let bench = Bench::new(instrument.agent_class(), &common.site)?;
+    match instrument {
+        Instrument::Thermometer { channels, .. } => {
+            thermometer::agent(bench, usize::from(channels), rate_hz, at_start).run().await
+        }
+        Instrument::Weather { .. } => weather::agent(bench, rate_hz, at_start).run().await,
+        Instrument::Pump { speed, .. } => {
+            let bench = pump::agent(bench, speed, rate_hz, at_start)
+                .map_err(|reason| Failure::Usage(format!("--speed: {reason}")))?;
+            bench.run().await
+        }
+        Instrument::Camera { .. } => camera::agent(bench, rate_hz, at_start).run().await,
+        Instrument::Flaky { every, crash, .. } => {
+            if !(every > 0.0 && every <= EVERY_MAX_S) {
+                return Err(Failure::Usage(format!("--every {every} is outside 0..{EVERY_MAX_S} s")));
+            }
+            let mood = Mood::new(&crash, every, [fastrand::f64(), fastrand::f64()]);
+            flaky::run(bench, mood, rate_hz, at_start).await
+        }
+    }
 }

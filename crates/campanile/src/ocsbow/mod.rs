@@ -4,5 +4,7 @@
 //! (exit codes, `down` for a HostManager that does not run, one dead HostManager never stopping the others) is listed
 //! in the book's chapter on commands.
 
-mod config;
+pub(crate) mod config;
+pub(crate) mod plugins;
+pub(crate) mod python;
 pub(crate) mod table;

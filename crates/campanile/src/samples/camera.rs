@@ -1,5 +1,12 @@
 //! A cooled camera.
 
+use std::time::Duration;
+
+use campanile_ocs::agent::{FeedSpec, ParamSpec, TaskSpec, unix_now_s};
+use campanile_wamp::{Dict, Value};
+use serde_json::json;
+
+use super::bench::{Acquisition, Bench, Fields, Shared, field, noise, number, number_of};
 use super::{Noise, relax};
 
 /// The room the camera stands in, in degrees Celsius.
@@ -76,6 +83,72 @@ impl Camera {
         let mean_counts = 100.0 + exposure_s * (SKY_COUNTS_S + dark) + noise();
         Frame { number: self.frames, exposure_s, mean_counts }
     }
+}
+
+/// So often an exposure says how far it is.
+const PROGRESS_EVERY_S: f64 = 0.5;
+
+fn fields(camera: &mut Camera, dt_s: f64) -> Fields {
+    let sensor_c = camera.read(dt_s, &mut noise);
+    vec![field("sensor_c", sensor_c), field("goal_c", camera.goal()), field("frames", camera.frames() as i64)]
+}
+
+/// The agent: acquires the sensor's temperature, cools, and takes exposures.
+pub(crate) fn agent(mut bench: Bench, rate_hz: f64, at_start: bool) -> Bench {
+    let camera = Shared::new(Camera::new());
+    bench = bench.acq(&camera, Acquisition { feed: "camera", rate_hz, at_start }, fields);
+    let cool = TaskSpec::new("set_temperature")
+        .doc("set_temperature(temperature)\n\n**Task** - Let the cooler regulate to a temperature in degrees Celsius.")
+        .params(ParamSpec::of([number("temperature")]));
+    let expose = TaskSpec::new("expose")
+        .doc("expose(exposure=1.0)\n\n**Task** - Take one frame; the exposure is in seconds.")
+        .params(ParamSpec::of([number("exposure").default(1.0)]))
+        .abortable();
+    let exposed = camera.clone();
+    bench.builder = bench
+        .builder
+        .feed(FeedSpec::record("frames"))
+        .task(cool, move |_, params| {
+            let camera = camera.clone();
+            async move {
+                let celsius = number_of(&params, "temperature")?;
+                camera.lock().set_temperature(celsius)?;
+                Ok(format!("Cooling to {celsius} C."))
+            }
+        })
+        .task(expose, move |context, params| {
+            let camera = exposed.clone();
+            async move {
+                let exposure_s = number_of(&params, "exposure")?;
+                Camera::check_exposure(exposure_s)?;
+                let mut done_s = 0.0;
+                while done_s < exposure_s {
+                    context.set_data(json!({ "exposure_s": exposure_s, "done_s": done_s }));
+                    let step_s = PROGRESS_EVERY_S.min(exposure_s - done_s);
+                    if !context.sleep(Duration::from_secs_f64(step_s)).await {
+                        return Err(format!("Aborted after {done_s} s; the frame is lost."));
+                    }
+                    done_s += step_s;
+                }
+                let frame = camera.lock().read_out(exposure_s, &mut noise);
+                context.set_data(json!({
+                    "exposure_s": exposure_s, "done_s": exposure_s, "number": frame.number,
+                    "mean_counts": frame.mean_counts,
+                }));
+                let data = Dict::new()
+                    .with("number", frame.number as i64)
+                    .with("exposure_s", frame.exposure_s)
+                    .with("mean_counts", frame.mean_counts);
+                let message = Dict::new()
+                    .with("block_name", "frames")
+                    .with("timestamp", unix_now_s())
+                    .with("data", data);
+                // Without a router nobody listens; the frame is taken all the same.
+                let _ = context.agent().publish("frames", Value::Dict(message));
+                Ok(format!("Frame {} taken, {:.0} counts.", frame.number, frame.mean_counts))
+            }
+        });
+    bench
 }
 
 #[cfg(test)]

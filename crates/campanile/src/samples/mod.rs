@@ -4,6 +4,7 @@
 //! simulation (its file holds the physics, such as it is) wrapped into an agent with an `acq` process, a few tasks and
 //! a feed that a recorder can store.
 
+pub(crate) mod bench;
 pub(crate) mod camera;
 pub(crate) mod flaky;
 pub(crate) mod pump;

@@ -1,5 +1,10 @@
 //! A turbo pump on a vacuum vessel.
 
+use std::time::Duration;
+
+use campanile_ocs::agent::{ParamSpec, TaskSpec};
+
+use super::bench::{Acquisition, Bench, Fields, Shared, field, noise, number, number_of};
 use super::{Noise, relax, slew};
 
 /// Full speed, in revolutions per second.
@@ -98,6 +103,62 @@ impl Pump {
             current_a: (0.1 + 0.6 * self.speed_hz / SPEED_MAX_HZ + accelerating + 0.02 * noise()).max(0.0),
         }
     }
+}
+
+fn fields(pump: &mut Pump, dt_s: f64) -> Fields {
+    let reading = pump.read(dt_s, &mut noise);
+    vec![
+        field("speed_hz", reading.speed_hz),
+        field("pressure_mbar", reading.pressure_mbar),
+        field("current_a", reading.current_a),
+        field("venting", pump.is_venting()),
+    ]
+}
+
+/// The agent: acquires speed and pressure, runs the rotor up and down, and vents.
+///
+/// # Errors
+/// When `speed_hz` is none that the pump can run at.
+pub(crate) fn agent(mut bench: Bench, speed_hz: f64, rate_hz: f64, at_start: bool) -> Result<Bench, String> {
+    let mut pump = Pump::new();
+    pump.set_speed(speed_hz)?;
+    let pump = Shared::new(pump);
+    bench = bench.acq(&pump, Acquisition { feed: "pump", rate_hz, at_start }, fields);
+    let set_speed = TaskSpec::new("set_speed")
+        .doc("set_speed(speed)\n\n**Task** - Run the rotor up or down to a speed in Hz.")
+        .params(ParamSpec::of([number("speed")]));
+    let vent = TaskSpec::new("vent")
+        .doc("vent()\n\n**Task** - Let air into the vessel; refused while the rotor is fast.")
+        .abortable();
+    let at_vent = pump.clone();
+    bench.builder = bench
+        .builder
+        .task(set_speed, move |_, params| {
+            let pump = pump.clone();
+            async move {
+                pump.lock().set_speed(number_of(&params, "speed")?)?;
+                let goal = pump.lock().goal();
+                Ok(format!("Running to {goal} Hz."))
+            }
+        })
+        .task(vent, move |context, _| {
+            let pump = at_vent.clone();
+            async move {
+                pump.lock().vent()?;
+                context.message("Vent valve open.");
+                let mut vented = true;
+                while vented && !pump.lock().is_vented() {
+                    vented = context.sleep(Duration::from_millis(200)).await;
+                }
+                pump.lock().close_vent();
+                if vented {
+                    Ok("Vessel vented.".to_owned())
+                } else {
+                    Err("Aborted; vent valve shut.".to_owned())
+                }
+            }
+        });
+    Ok(bench)
 }
 
 #[cfg(test)]

@@ -1,5 +1,10 @@
 //! A multi-channel thermometer with a heater.
 
+use std::time::Duration;
+
+use campanile_ocs::agent::{Param, ParamSpec, ParamType, TaskSpec};
+
+use super::bench::{Acquisition, Bench, Fields, Shared, field, noise, number, number_of};
 use super::{Noise, relax};
 
 /// What the cold stage reaches with the heater off, in kelvin.
@@ -32,9 +37,9 @@ impl Thermometer {
         Ok(())
     }
 
-    /// Kelvin.
-    pub(crate) fn setpoint(&self) -> f64 {
-        self.setpoint_k
+    /// Are all sensors at the set-point?
+    pub(crate) fn is_settled(&self) -> bool {
+        self.stage_k.iter().all(|stage| (stage - self.setpoint_k).abs() < SETTLED_K)
     }
 
     /// Lets `dt_s` pass and reads all channels, in kelvin.
@@ -49,6 +54,45 @@ impl Thermometer {
     }
 }
 
+/// How near all sensors must be to the set-point to be called settled, in kelvin.
+const SETTLED_K: f64 = 0.05;
+
+fn fields(thermometer: &mut Thermometer, dt_s: f64) -> Fields {
+    let readings = thermometer.read(dt_s, &mut noise);
+    let channels = readings.into_iter().enumerate();
+    channels.map(|(index, kelvin)| field(format!("channel_{}", index + 1), kelvin)).collect()
+}
+
+/// The agent: acquires temperatures, and takes set-points.
+pub(crate) fn agent(mut bench: Bench, channels: usize, rate_hz: f64, at_start: bool) -> Bench {
+    let thermometer = Shared::new(Thermometer::new(channels));
+    bench = bench.acq(&thermometer, Acquisition { feed: "temperatures", rate_hz, at_start }, fields);
+    let params =
+        ParamSpec::of([number("temperature"), Param::new("wait").of_type(ParamType::Bool).default(false)]);
+    let spec = TaskSpec::new("set_setpoint")
+        .doc(
+            "set_setpoint(temperature, wait=False)\n\n**Task** - Let the heater regulate to a temperature in kelvin; \
+             with wait, the task ends when all sensors have settled there.",
+        )
+        .params(params)
+        .abortable();
+    bench.builder = bench.builder.task(spec, move |context, params| {
+        let thermometer = thermometer.clone();
+        async move {
+            let kelvin = number_of(&params, "temperature")?;
+            thermometer.lock().set_setpoint(kelvin)?;
+            context.message(format!("Set-point is {kelvin} K."));
+            while params["wait"] == true && !thermometer.lock().is_settled() {
+                if !context.sleep(Duration::from_millis(200)).await {
+                    return Err("Aborted; the set-point stays.".to_owned());
+                }
+            }
+            Ok(format!("Set-point {kelvin} K taken over."))
+        }
+    });
+    bench
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,7 +103,9 @@ mod tests {
         thermometer.set_setpoint(10.0).unwrap();
         let early = thermometer.read(4.0, &mut || 0.0);
         assert!(early[0] > early[1] && early[1] > early[2], "{early:?}");
+        assert!(!thermometer.is_settled());
         let late = thermometer.read(500.0, &mut || 0.0);
+        assert!(thermometer.is_settled());
         assert!(late.iter().all(|kelvin| (kelvin - 10.0).abs() < 0.01), "{late:?}");
     }
 

@@ -2,6 +2,9 @@
 
 use std::f64::consts::TAU;
 
+use campanile_ocs::agent::{ParamSpec, TaskSpec};
+
+use super::bench::{Acquisition, Bench, Fields, Shared, field, noise, number, number_of};
 use super::{Noise, relax};
 
 /// One simulated day, short enough that somebody who watches sees it change, in seconds.
@@ -67,6 +70,35 @@ impl Weather {
             safe: self.wind_m_s <= self.wind_limit_m_s && humidity_percent <= self.humidity_limit_percent,
         }
     }
+}
+
+fn fields(weather: &mut Weather, dt_s: f64) -> Fields {
+    let reading = weather.read(dt_s, &mut noise);
+    vec![
+        field("air_c", reading.air_c),
+        field("humidity_percent", reading.humidity_percent),
+        field("wind_m_s", reading.wind_m_s),
+        field("pressure_hpa", reading.pressure_hpa),
+        field("safe", reading.safe),
+    ]
+}
+
+/// The agent: acquires the weather, and takes limits.
+pub(crate) fn agent(mut bench: Bench, rate_hz: f64, at_start: bool) -> Bench {
+    let weather = Shared::new(Weather::new());
+    bench = bench.acq(&weather, Acquisition { feed: "weather", rate_hz, at_start }, fields);
+    let spec = TaskSpec::new("set_limits")
+        .doc("set_limits(wind, humidity)\n\n**Task** - Set the wind (m/s) and the humidity (%) above which it is not safe.")
+        .params(ParamSpec::of([number("wind"), number("humidity")]));
+    bench.builder = bench.builder.task(spec, move |_, params| {
+        let weather = weather.clone();
+        async move {
+            weather.lock().set_limits(number_of(&params, "wind")?, number_of(&params, "humidity")?)?;
+            let (wind, humidity) = weather.lock().limits();
+            Ok(format!("Safe up to {wind} m/s and {humidity} %."))
+        }
+    });
+    bench
 }
 
 #[cfg(test)]
