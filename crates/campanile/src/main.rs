@@ -51,12 +51,13 @@ fn run(cli: cli::Cli) -> Outcome {
         Command::Up(args) => commands::updown::run(&args.common, Target::Up),
         Command::Down(args) => commands::updown::run(&args.common, Target::Down),
         Command::Restart(args) => commands::restart::run(&args),
+        Command::Plan(args) => commands::plan::run(&args),
+        Command::Demo(args) => commands::demo::run(&args),
         Command::Agent(args) => commands::agent::run(args),
         Command::Ocsbow(args) => commands::ocsbow::run(args),
         Command::Router(args) => commands::router::run(&args),
         Command::Config(args) => commands::config::run(args),
         Command::Host(args) => commands::host::run(args),
         Command::Completions(args) => commands::completions::run(&args),
-        _ => Ok(()),
     }
 }

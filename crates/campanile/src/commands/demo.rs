@@ -1,9 +1,22 @@
 //! `campanile demo`: a small site on one machine, to look at and to play with.
 
-use std::path::PathBuf;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
+use campanile_ocs::site_config::{self, Mode, SiteArgs, SiteConfig};
+use tokio::time::Instant;
+
+use crate::demo::place::{self, BUILT_IN_SITE, Place};
+use crate::demo::script::Script;
+use crate::demo::show::{self, Show};
+use crate::demo::stage::Stage;
+use crate::failure::{Failure, Outcome};
+use crate::fleet::declared;
 use crate::render::duration;
+use crate::signals::Termination;
+use crate::{output, runtime, this_site};
 
 /// Bring up a small site on this machine, with agents that come, crash and go
 ///
@@ -36,4 +49,106 @@ pub(crate) struct Args {
     /// Keep the directory with the site config, logs and state
     #[arg(long)]
     pub(crate) keep: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Outcome {
+    runtime::block_on(play(args))?
+}
+
+async fn play(args: &Args) -> Outcome {
+    let started = Instant::now();
+    let mut termination = Termination::listen_also_to_hangup()?;
+    let text = match &args.site_file {
+        None => BUILT_IN_SITE.to_owned(),
+        Some(path) => checked(path)?,
+    };
+    let place = Place::create(args.keep)?;
+    let port = place::free_port().context("no port is free for the router")?;
+    let text = place::with_router_at(&text, port)
+        .ok_or_else(|| Failure::Usage("no hub can be found in the site config".to_owned()))?;
+    place.write(&text)?;
+    let here = SiteArgs { site_file: Some(place.site_file()), ..SiteArgs::default() };
+    let mut site = this_site::select(Mode::Control, &here)?.site;
+    if let Some(only) = &args.site_host {
+        site.hosts.retain(|host| host.name == *only);
+    }
+    let managers = managers(&site);
+    if managers.is_empty() {
+        let whose = args.site_host.as_ref().map_or(String::new(), |host| format!(" for the host {host}"));
+        return Err(Failure::Usage(format!("the site config has no HostManager{whose}")));
+    }
+
+    // Paths in a user's own file mean what they mean where the user is.
+    let working_dir = match args.site_file {
+        Some(_) => std::env::current_dir().context("cannot find out the current directory")?,
+        None => place.path().to_owned(),
+    };
+    let mut stage = Stage::new(&place, &working_dir);
+    let outcome = perform(args, &place, &site, &managers, &mut stage, &mut termination, started).await;
+    if outcome.is_ok() {
+        output::print_error("Stopping everything that was started (Ctrl-C again to kill it) ...\n");
+    }
+    stage
+        .stop(async {
+            termination.requested().await;
+        })
+        .await;
+    if args.keep {
+        output::print_error(&format!("Everything is kept in {}\n", place.path().display()));
+    }
+    outcome
+}
+
+async fn perform(
+    args: &Args,
+    place: &Place,
+    site: &SiteConfig,
+    managers: &[(String, String)],
+    stage: &mut Stage,
+    termination: &mut Termination,
+    started: Instant,
+) -> Outcome {
+    stage.start_router(&place.site_file())?;
+    for (host, instance_id) in managers {
+        let mut more = Vec::new();
+        if let Some(python) = &args.python {
+            more.extend(["--python".to_owned(), python.display().to_string()]);
+        }
+        stage.start_manager(host, instance_id, &more)?;
+    }
+    let script = (!args.no_script).then(|| Script::new(started.elapsed().as_secs_f64()));
+    let hints = show::hints(&place.env_file().display().to_string(), site);
+    let on_terminal = std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+    let end = async {
+        match args.duration {
+            Some(duration) => tokio::select! {
+                _ = termination.requested() => {}
+                () = tokio::time::sleep(duration) => {}
+            },
+            None => {
+                termination.requested().await;
+            }
+        }
+    };
+    Show { site, hints, script, started, on_terminal }.run(stage, end).await
+}
+
+/// The text of a user's site config, if it can be used; else everything that is wrong with it.
+fn checked(path: &Path) -> Result<String, Failure> {
+    let (site, diagnostics) = site_config::load(path);
+    if site.is_none() {
+        return Err(Failure::Config(diagnostics));
+    }
+    if !diagnostics.is_empty() {
+        output::print_error(&diagnostics.render(output::stderr_coloured()));
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text)
+}
+
+/// Host and id of every HostManager of the site.
+fn managers(site: &SiteConfig) -> Vec<(String, String)> {
+    let hosts = declared::hosts(site);
+    hosts.iter().flat_map(|host| host.managers().map(|id| (host.name.clone(), id.to_owned()))).collect()
 }

@@ -7,7 +7,7 @@ use crate::client::{Client, unix_now};
 use crate::failure::{EXIT_WORLD, Failure, Outcome};
 use crate::fleet::ask::{Bus, RouterState};
 use crate::fleet::declared::DeclaredHost;
-use crate::render::status::Style;
+use crate::render::table::Style;
 use crate::render::{self, json};
 use crate::{output, runtime};
 

@@ -5,7 +5,11 @@
 //! * [`view`] — the picture on the terminal, or lines on a pipe (pure);
 //! * [`place`] — the directory with the site config, logs, state and commands of this demo;
 //! * [`stage`] — the router and the HostManagers, as processes of this program.
+//! * [`show`] — the loop that looks, tells and acts.
 
 pub(crate) mod events;
+pub(crate) mod place;
 pub(crate) mod script;
+pub(crate) mod show;
+pub(crate) mod stage;
 pub(crate) mod view;

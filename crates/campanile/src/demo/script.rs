@@ -49,8 +49,8 @@ impl Script {
         Self { step: Step::ComingUp, since_s: now_s, used: Vec::new() }
     }
 
-    /// Has everything been shown?
-    pub(crate) fn is_over(&self) -> bool {
+    #[cfg(test)]
+    fn is_over(&self) -> bool {
         self.step == Step::Over
     }
 

@@ -2,7 +2,8 @@
 
 use crate::fleet::survey::Fleet;
 use crate::render::duration::short;
-use crate::render::status::{self, Style};
+use crate::render::status;
+use crate::render::table::Style;
 
 /// So many events are kept for the picture.
 pub(crate) const EVENTS_SHOWN: usize = 8;
@@ -32,8 +33,7 @@ pub(crate) fn frame(scene: &Scene<'_>, style: Style, height: usize) -> Vec<Strin
     ];
     lines.extend(status::render(scene.fleet, scene.now, style).lines().map(str::to_owned));
     lines.push(bold(scene.caption));
-    let hints: Vec<String> =
-        std::iter::once(String::new()).chain(scene.hints.lines().map(|line| dim(line))).collect();
+    let hints: Vec<String> = std::iter::once(String::new()).chain(scene.hints.lines().map(dim)).collect();
     let left = height.saturating_sub(lines.len() + hints.len());
     let shown = scene.events.len().min(EVENTS_SHOWN).min(left);
     let latest = scene.events.len() - shown;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use campanile_ocs::client::{Action, Endpoint, OcsClient, OcsError, OpReply};
 use campanile_ocs::codes::OpStatus;
 use campanile_ocs::site_config::SiteConfig;
+use campanile_wamp::Dict;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -254,6 +255,23 @@ impl Bus {
             return outcome(&ended);
         }
         Err("other clients keep it busy".to_owned())
+    }
+
+    /// What a HostManager of ours is about to do; the reason when it cannot tell.
+    pub(crate) async fn plan(&self, id: &str) -> Result<Vec<Value>, String> {
+        let Link::Open(client) = &self.link else { return Err("the router was not reached".to_owned()) };
+        match client.call(&format!("{}.plan", self.site.address(id)), Vec::new(), Dict::new()).await {
+            Ok(answer) => {
+                let answer = answer.to_json();
+                let instances = answer.get("instances").and_then(Value::as_array);
+                Ok(instances.cloned().unwrap_or_default())
+            }
+            Err(OcsError::NoSuchAgent { .. }) => Err(match self.report(id).await.state {
+                ManagerState::Down => "it is not running".to_owned(),
+                _ => "it cannot tell; only Campanile's HostManager plans ahead".to_owned(),
+            }),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     async fn op(

@@ -6,7 +6,6 @@ use tokio::task::JoinSet;
 
 use super::ask::{Answer, Bus};
 use super::report::{ManagerReport, ManagerState};
-use super::request::Target;
 use super::select::ManagerTargets;
 use super::survey::{Fleet, HostView};
 use super::wait::Goal;

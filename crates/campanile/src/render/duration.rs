@@ -8,7 +8,7 @@ pub(crate) fn short(seconds: f64) -> String {
         return "?".to_owned();
     }
     // Whole seconds are enough; what is negative by a clock's whim is now.
-    let total = seconds.max(0.0).min(9e15) as u64;
+    let total = seconds.clamp(0.0, 9e15) as u64;
     let (days, hours, minutes, rest) = (total / 86_400, total / 3_600 % 24, total / 60 % 60, total % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{rest}s"),

@@ -4,3 +4,4 @@ pub(crate) mod change;
 pub(crate) mod duration;
 pub(crate) mod json;
 pub(crate) mod status;
+pub(crate) mod table;

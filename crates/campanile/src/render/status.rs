@@ -1,18 +1,11 @@
 //! The status of a site for people: one table per host, with the reason wherever state and target differ.
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color};
 
 use super::duration::short;
+use super::table::{Style, indented, table_in};
 use crate::fleet::report::{ManagerReport, ManagerState};
 use crate::fleet::survey::{Fleet, HostView, Row, Warning};
-
-/// How to paint.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Style {
-    pub(crate) colour: bool,
-    /// Columns of the terminal; unlimited without one.
-    pub(crate) width: Option<u16>,
-}
 
 /// Renders all hosts. `now` is unix time in seconds.
 pub(crate) fn render(fleet: &Fleet, now: f64, style: Style) -> String {
@@ -72,21 +65,7 @@ fn table(host: &HostView, now: f64, style: Style) -> String {
     if rows.is_empty() {
         return "  nothing is managed here\n".to_owned();
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    if style.colour {
-        table.enforce_styling();
-    } else {
-        table.force_no_tty();
-    }
-    match style.width {
-        Some(width) => {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.saturating_sub(1));
-        }
-        None => {
-            table.set_content_arrangement(ContentArrangement::Disabled);
-        }
-    }
+    let mut table = table_in(style);
     // Columns that would be empty all the way down (a Python HostManager knows no pids) are left out.
     let has_pids = rows.iter().any(|row| row.child.as_ref().is_some_and(|child| child.pid.is_some()));
     let has_times = rows.iter().any(|row| row.child.as_ref().is_some_and(|child| child.since.is_some()));
@@ -127,11 +106,7 @@ fn table(host: &HostView, now: f64, style: Style) -> String {
         }
         table.add_row(cells);
     }
-    let mut out = String::new();
-    for line in table.lines() {
-        out.push_str(&format!(" {}\n", line.trim_end()));
-    }
-    out
+    indented(&table)
 }
 
 fn restarts(row: &Row) -> u64 {
