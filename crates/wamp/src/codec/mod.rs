@@ -1,6 +1,6 @@
 //! The serializers, and how messages lie in a WebSocket message.
 //!
-//! Each serializer is a *reader*, which walks the encoded bytes of one value and tells a [`sink::Sink`] what it
+//! Each serializer is a *reader*, which walks the encoded bytes of one value and tells a `sink::Sink` what it
 //! finds, and a *writer*, which is such a sink. So the same code checks a value, decodes it, and carries it over to
 //! another serializer, and what passes the check on the way in can always be decoded later.
 

@@ -13,7 +13,7 @@
 //! Guarantees: nothing is sent to a peer that is not joined, but ABORT and GOODBYE; a session that ends leaves no
 //! subscription, registration or call behind; no message makes the core panic.
 //!
-//! Architecture Invariant: permission is decided in [`Core::check`] and nowhere else.
+//! Architecture Invariant: permission is decided in `Core::check` and nowhere else.
 
 mod auth;
 mod broker;
