@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use campanile_yaml::Span;
 
+use super::container::ArgContainer;
+
 /// A whole site.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SiteConfig {
@@ -182,6 +184,29 @@ pub struct InstanceConfig {
     pub span: Span,
     /// Why the entry is disabled, if it is: in words for the operator, with the line.
     pub problem: Option<String>,
+}
+
+impl InstanceConfig {
+    /// Whether two entries ask for the same, wherever in the file they stand.
+    pub fn same_settings(&self, other: &Self) -> bool {
+        let mut moved = other.clone();
+        moved.span = self.span;
+        *self == moved
+    }
+
+    /// The arguments for the instance's own program: those of the entry with those of the command line merged into
+    /// them, and `--instance-id` if neither has it.
+    pub fn merged_arguments<S: Into<String>>(
+        &self,
+        command_line: impl IntoIterator<Item = S>,
+    ) -> Vec<String> {
+        let mut merged = ArgContainer::new(self.arguments.iter().cloned());
+        merged.update(ArgContainer::new(command_line));
+        if !merged.has("--instance-id") {
+            merged.update(ArgContainer::new(["--instance-id", &self.instance_id]));
+        }
+        merged.to_list()
+    }
 }
 
 /// How an instance is stopped: SIGINT, SIGTERM at half of the grace, SIGKILL of everything it started at its end.
