@@ -13,7 +13,7 @@ use crate::runtime;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  campanile host                       host block and HostManager of this machine
+  campanile host                       for this machine
   campanile host --site-host host-2 --instance-id hm-host-2
   campanile host --initial-state down  start nothing until somebody asks for it
   campanile host --python /opt/ocs/venv/bin/python

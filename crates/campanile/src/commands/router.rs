@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use campanile_ocs::site_config::{Mode, SiteArgs};
 use campanile_wamp::net::server::{Router, RouterConfig};
+use campanile_wamp::uri::{self, Match};
 
 use crate::failure::{Failure, Outcome};
 use crate::listen::{self, ListenError, Place};
@@ -69,8 +70,11 @@ fn settings(args: &Args) -> Result<Settings, Failure> {
 
 fn checked(settings: Settings) -> Result<Settings, Failure> {
     for (name, value) in [("realm", &settings.realm), ("address root", &settings.address_root)] {
-        if value.is_empty() || value.chars().any(|c| c.is_whitespace() || c == '#') {
-            return Err(Failure::Usage(format!("the {name} `{value}` cannot be part of a WAMP address")));
+        if !uri::is_valid(value, Match::Exact) {
+            return Err(Failure::Usage(format!(
+                "the {name} `{value}` cannot be part of a WAMP address: it must be words joined by dots, without \
+                 blanks and `#`"
+            )));
         }
     }
     Ok(settings)
