@@ -3,3 +3,4 @@
 
 pub(crate) mod arbitrary;
 pub(crate) mod scenarios;
+pub(crate) mod scripted;
