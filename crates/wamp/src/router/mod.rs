@@ -25,8 +25,6 @@ mod options;
 mod output;
 mod pattern;
 mod sessions;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -129,6 +127,11 @@ impl Core {
 
     /// The numbers now.
     pub fn stats(&self) -> Stats {
+        debug_assert_eq!(
+            self.sessions.values().map(|session| session.serving.len()).sum::<usize>(),
+            self.sessions.values().map(|session| session.calling.len()).sum::<usize>(),
+            "callers and callees know the same calls"
+        );
         Stats {
             connections: self.connected.len(),
             sessions: self.sessions.len(),

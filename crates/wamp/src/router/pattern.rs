@@ -192,3 +192,104 @@ impl<T> PatternIndex<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MATCHES: [Match; 3] = [Match::Exact, Match::Prefix, Match::Wildcard];
+
+    fn index(patterns: &[(Match, &str)]) -> PatternIndex<String> {
+        let mut index = PatternIndex::new();
+        for &(matching, pattern) in patterns {
+            index.insert(matching, pattern, format!("{} {pattern}", matching.name()));
+        }
+        index
+    }
+
+    fn found<'a>(index: &'a PatternIndex<String>, uri: &str) -> Vec<&'a str> {
+        let mut found = Vec::new();
+        index.each_match(uri, |_, value| found.push(value.as_str()));
+        found
+    }
+
+    #[test]
+    fn a_call_goes_to_the_exact_then_the_longest_prefix_then_the_most_particular_wildcard() {
+        let patterns = [
+            (Match::Wildcard, "o..ops"),
+            (Match::Wildcard, "o.a."),
+            (Match::Wildcard, "..ops"),
+            (Match::Prefix, "o.p"),
+            (Match::Prefix, "o.p.q"),
+            (Match::Exact, "o.p.q.x"),
+        ];
+        let index = index(&patterns);
+        let best = |uri: &str| index.best_match(uri).map(|(_, value)| value.as_str());
+        assert_eq!(best("o.p.q.x"), Some("exact o.p.q.x"));
+        assert_eq!(best("o.p.q.y"), Some("prefix o.p.q"));
+        assert_eq!(best("o.pz"), Some("prefix o.p"));
+        assert_eq!(best("o.a.ops"), Some("wildcard o.a."));
+        assert_eq!(best("o.b.ops"), Some("wildcard o..ops"));
+        assert_eq!(best("x.b.ops"), Some("wildcard ..ops"));
+        assert_eq!(best("x.b"), None);
+    }
+
+    #[test]
+    fn an_event_goes_to_every_pattern_that_matches() {
+        let index = index(&[
+            (Match::Exact, "o.a.feeds.heartbeat"),
+            (Match::Prefix, "o.a"),
+            (Match::Prefix, "o."),
+            (Match::Wildcard, "o..feeds.heartbeat"),
+            (Match::Wildcard, "o..feeds.other"),
+        ]);
+        let all = ["exact o.a.feeds.heartbeat", "prefix o.", "prefix o.a", "wildcard o..feeds.heartbeat"];
+        assert_eq!(found(&index, "o.a.feeds.heartbeat"), all);
+        assert_eq!(found(&index, "ö"), [""; 0]);
+    }
+
+    fn pattern() -> impl Strategy<Value = (Match, String)> {
+        (proptest::sample::select(&MATCHES), "[ab.]{0,6}")
+    }
+
+    proptest! {
+        #[test]
+        fn the_index_finds_what_comparing_with_each_pattern_finds(
+            patterns in proptest::collection::vec(pattern(), 0..12),
+            removed in proptest::collection::vec(any::<proptest::sample::Index>(), 0..6),
+            uri in "[ab.]{0,6}",
+        ) {
+            let mut index = PatternIndex::new();
+            let mut model: Vec<(Match, String)> = Vec::new();
+            for (matching, pattern) in &patterns {
+                prop_assert_eq!(index.get(*matching, pattern).is_some(), model.contains(&(*matching, pattern.clone())));
+                index.insert(*matching, pattern, (*matching, pattern.clone()));
+                if !model.contains(&(*matching, pattern.clone())) {
+                    model.push((*matching, pattern.clone()));
+                }
+            }
+            for which in removed.iter().filter(|_| !patterns.is_empty()) {
+                let (matching, pattern) = which.get(&patterns);
+                let was_there = model.iter().position(|known| known == &(*matching, pattern.clone()));
+                if let Some(at) = was_there {
+                    model.remove(at);
+                }
+                prop_assert_eq!(index.remove(*matching, pattern).is_some(), was_there.is_some());
+            }
+            let mut found = Vec::new();
+            index.each_match(&uri, |_, value| found.push(value.clone()));
+            let mut expected: Vec<_> =
+                model.iter().filter(|(matching, pattern)| matching.matches(pattern, &uri)).cloned().collect();
+            found.sort();
+            expected.sort();
+            prop_assert_eq!(index.best_match(&uri).is_some(), !expected.is_empty());
+            prop_assert_eq!(found, expected);
+
+            for (matching, pattern) in &model {
+                index.remove(*matching, pattern);
+            }
+            prop_assert!(index.exact.is_empty() && index.prefix.is_empty() && index.wildcard.is_empty());
+        }
+    }
+}
