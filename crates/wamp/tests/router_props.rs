@@ -1,4 +1,5 @@
 //! The router core under random scripts: whatever peers say and whenever they go, it holds what it guarantees.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -160,6 +160,11 @@ impl Outbox {
         OutboxState { blocked: *blocked, bytes: *bytes, written: *written, end: end.clone() }
     }
 
+    /// How much waits.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Closes the sending direction of the connection.
     pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<()> {
         Pin::new(&mut self.lock().writer).poll_shutdown(cx).map(|_| ())

@@ -10,14 +10,14 @@
 
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf, ReadHalf};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage};
@@ -62,6 +62,7 @@ pub(super) async fn run(hub: Arc<Hub>, subprotocol: Subprotocol, stream: Stream,
             pinged: None,
             next_beat: now + limits.ping_interval,
             pings: 0,
+            timer: Box::pin(sleep_until(now + limits.handshake_timeout.min(limits.ping_interval))),
         },
         limits,
         outbox,
@@ -101,6 +102,8 @@ struct Life {
     /// When the next ping is due, or the answer to the last one.
     next_beat: Instant,
     pings: u64,
+    /// Elapses when the first of these is due.
+    timer: Pin<Box<Sleep>>,
 }
 
 /// How many bytes had been read and written when a ping was sent.
@@ -113,18 +116,21 @@ struct Ping {
 impl Session {
     async fn serve(mut self) -> Ended {
         loop {
-            let mut woken = Woken::later();
-            match self.read_all().await {
-                Input::Drained => {}
-                Input::More => woken = Woken::already(),
+            let input = self.read_all().await;
+            match &input {
+                Input::Drained | Input::More => {}
                 Input::Closed => return Ended::ByPeer,
-                Input::Broken(code, reason) => self.outbox.end(End::Close(code, reason)),
+                Input::Broken(code, reason) => self.outbox.end(End::Close(*code, reason.clone())),
+            }
+            if self.life.timer.is_elapsed() {
+                self.beat();
             }
             self.cork.let_go();
 
             let state = self.outbox.state();
             match state.end {
-                None => {}
+                None if matches!(input, Input::More) => {}
+                None => self.wait(state.blocked).await,
                 Some(End::Drop(reason)) => return Ended::Dropped(reason),
                 Some(End::Close(code, reason)) => {
                     let why = format!("{code} {reason}");
@@ -134,24 +140,35 @@ impl Session {
                     };
                 }
             }
-
-            let deadline = self.life.deadline();
-            let outbox = Arc::clone(&self.outbox);
-            tokio::select! {
-                biased;
-                () = poll_fn(|cx| outbox.poll_write_out(cx)), if state.blocked => {}
-                () = outbox.changed() => {}
-                () = sleep_until(deadline) => self.beat(),
-                () = woken => {}
-            }
         }
+    }
+
+    /// Waits until anything may have changed: there is input, the outbox wants something, a deadline has passed. Reading
+    /// has left its waker with the socket; the others do it here, and whatever wakes the task, all of it is looked at
+    /// again.
+    async fn wait(&mut self, blocked: bool) {
+        let mut changed = pin!(self.outbox.changed());
+        let mut waited = false;
+        poll_fn(|cx| {
+            if std::mem::replace(&mut waited, true) {
+                return Poll::Ready(());
+            }
+            let written = blocked && self.outbox.poll_write_out(cx).is_ready();
+            let changed = changed.as_mut().poll(cx).is_ready();
+            let due = self.life.timer.as_mut().poll(cx).is_ready();
+            if written || changed || due { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// Reads until nothing more is there, and handles it.
     async fn read_all(&mut self) -> Input {
         for _ in 0..MESSAGES_PER_TURN {
+            if self.outbox.bytes() > PAUSE_READING_ABOVE {
+                self.cork.let_go();
+            }
             let state = self.outbox.state();
-            if state.end.is_some() || state.bytes > PAUSE_READING_ABOVE {
+            if state.end.is_some() || (state.blocked && state.bytes > PAUSE_READING_ABOVE) {
                 return Input::Drained;
             }
             let mut replies = Vec::new();
@@ -190,11 +207,17 @@ impl Session {
         if joined != self.joined {
             self.joined = joined;
             self.life.hello_by = (!joined).then(|| Instant::now() + self.limits.handshake_timeout);
+            self.life.set_timer();
         }
     }
 
-    /// A deadline has passed.
+    /// The timer has elapsed.
     fn beat(&mut self) {
+        self.look_at_life();
+        self.life.set_timer();
+    }
+
+    fn look_at_life(&mut self) {
         let now = Instant::now();
         if self.life.hello_by.is_some_and(|by| by <= now) {
             self.outbox.end(End::Close(close_code::PROTOCOL_ERROR, "no HELLO in time".to_owned()));
@@ -250,30 +273,9 @@ impl Session {
 }
 
 impl Life {
-    fn deadline(&self) -> Instant {
-        self.hello_by.map_or(self.next_beat, |by| by.min(self.next_beat))
-    }
-}
-
-/// Ready when the task is polled again, for whatever reason: reading has left its waker with the socket, and is tried
-/// again then.
-struct Woken(bool);
-
-impl Woken {
-    fn later() -> Self {
-        Self(false)
-    }
-
-    fn already() -> Self {
-        Self(true)
-    }
-}
-
-impl Future for Woken {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
+    fn set_timer(&mut self) {
+        let due = self.hello_by.map_or(self.next_beat, |by| by.min(self.next_beat));
+        self.timer.as_mut().reset(due);
     }
 }
 
