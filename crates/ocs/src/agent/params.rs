@@ -48,8 +48,8 @@ impl ParamType {
             | (Self::Str, Value::String(_))
             | (Self::List, Value::Array(_))
             | (Self::Dict, Value::Object(_))
-            | (Self::Number, Value::Number(_)) => Some(value.clone()),
-            (Self::Int | Self::Number, Value::Bool(flag)) => Some(Value::from(i64::from(*flag))),
+            | (Self::Number, Value::Number(_))
+            | (Self::Int | Self::Number, Value::Bool(_)) => Some(value.clone()),
             (Self::Float, Value::Bool(flag)) => Some(Value::from(f64::from(u8::from(*flag)))),
             (Self::Int, Value::Number(number)) if !number.is_f64() => Some(value.clone()),
             (Self::Float, Value::Number(number)) => number.as_f64().map(Value::from),
@@ -155,6 +155,11 @@ impl Param {
                 pyrepr::str_of(&value)
             )));
         }
+        // For Python true and false are whole numbers; an operation that asked for one shall get one.
+        let value = match (self.kind, &value) {
+            (Some(ParamType::Int | ParamType::Number), Value::Bool(flag)) => Value::from(i64::from(*flag)),
+            _ => value,
+        };
         if self.check.as_ref().is_some_and(|check| !check(&value)) {
             return Err(ParamError(format!("Param '{name}' failed validity check (see docs?).")));
         }
