@@ -1,5 +1,8 @@
 //! A Rust agent with the operations of OCS's FakeDataAgent, so that both can be asked the same things.
 
+#[allow(dead_code, reason = "only tests that have a peer compare answers")]
+pub(crate) mod interview;
+
 use std::time::{Duration, Instant};
 
 use campanile_ocs::agent::{
@@ -9,7 +12,7 @@ use campanile_ocs::agent::{
 use campanile_wamp::{Dict, Value};
 use serde_json::json;
 
-/// The agent, with a few operations more that only misbehave.
+/// The agent.
 pub(crate) fn faker(config: AgentConfig) -> AgentBuilder {
     let acq_params = ParamSpec::of([
         Param::new("test_mode").of_type(ParamType::Bool).default(false),
@@ -22,9 +25,12 @@ pub(crate) fn faker(config: AgentConfig) -> AgentBuilder {
     let heartbeat_params = ParamSpec::of([Param::new("heartbeat").of_type(ParamType::Bool).default(true)]);
     AgentBuilder::new(config)
         .feed(FeedSpec::record("false_temperatures").agg_params(Dict::new().with("frame_length", 60)))
-        .process(ProcessSpec::new("acq").params(acq_params), acq)
+        .process(ProcessSpec { blocking: true, ..ProcessSpec::new("acq").params(acq_params) }, acq)
         .process(ProcessSpec::new("count").params(ParamSpec::unchecked()), count)
-        .task(TaskSpec::new("set_heartbeat").params(heartbeat_params), set_heartbeat)
+        .task(
+            TaskSpec { blocking: true, ..TaskSpec::new("set_heartbeat").params(heartbeat_params) },
+            set_heartbeat,
+        )
         .task(TaskSpec::new("delay_task").params(delay_params).abortable(), delay_task)
 }
 
