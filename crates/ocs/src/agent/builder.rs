@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use campanile_control::worker::Workers;
 use campanile_wamp::net::client::ClientOptions;
 use campanile_wamp::{Dict, Value, WampError};
 
@@ -38,6 +39,8 @@ pub struct AgentConfig {
     pub policy: Policy,
     /// Where it logs to.
     pub log: LogOptions,
+    /// Where the loop that keeps the agent on its bus reports itself, as `bus`.
+    pub workers: Option<Workers>,
 }
 
 impl AgentConfig {
@@ -51,6 +54,7 @@ impl AgentConfig {
             wamp: None,
             policy: Policy::default(),
             log: LogOptions::default(),
+            workers: None,
         }
     }
 

@@ -1,14 +1,17 @@
 //! The agent on its bus: its names, its heartbeat, and what it does while the router is away (nothing, and it goes on).
 //!
 //! *Expected flow*: the client connects and registers by itself, again after every loss. One task watches it: as soon
-//! as both names are ours it beats once, then every second. The heartbeat is the only timer of an idle agent.
+//! as the two names that every agent has are ours, it beats once, then every second. The heartbeat is the only timer of an idle agent.
 //!
 //! *Guarantees*: no heartbeat without the names, since clients that see one ask for the API at once, and since a second
 //! agent of the same identity must stay silent.
 
+use std::future::{Future as _, poll_fn};
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
+use campanile_control::worker::{WorkerHandle, Workers};
 use campanile_wamp::error::uris;
 use campanile_wamp::net::client::{
     Client, Handler, Invocation, RegisterOptions, Registration, RegistrationState, State,
@@ -24,6 +27,8 @@ use super::session::PURGE_EVERY_S;
 
 /// From one heartbeat to the next.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
+/// The first names of an agent are those that every agent has; without them it is not an agent to anybody.
+const BASIC_NAMES: usize = 2;
 /// How long startup operations wait for a router that cannot be reached.
 const STARTUP_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -59,7 +64,12 @@ impl BusState {
 }
 
 /// Registers the names of an agent (`.ops` first, as OCS does) and starts the task that watches over them.
-pub(super) fn join(shared: &Arc<Shared>, extra: Vec<String>, startup: Vec<(String, serde_json::Value)>) {
+pub(super) fn join(
+    shared: &Arc<Shared>,
+    extra: Vec<String>,
+    startup: Vec<(String, serde_json::Value)>,
+    workers: Option<&Workers>,
+) {
     let address = &shared.publisher.agent_address;
     let registrations = shared.client().map_or_else(Vec::new, |client| {
         let names = [format!("{address}.ops"), address.clone()].into_iter().chain(extra);
@@ -67,11 +77,12 @@ pub(super) fn join(shared: &Arc<Shared>, extra: Vec<String>, startup: Vec<(Strin
     });
     let watcher = Watcher {
         link: shared.client().map(Client::state),
-        names: registrations.iter().take(2).map(Registration::state).collect(),
+        names: registrations.iter().map(Registration::state).collect(),
         _registrations: registrations,
         shared: Arc::clone(shared),
         conflict: ConflictWatch::default(),
         startup,
+        worker: workers.map(|workers| workers.register("bus")),
         epoch: Instant::now(),
     };
     tokio::spawn(watcher.watch());
@@ -98,6 +109,7 @@ struct Watcher {
     _registrations: Vec<Registration>,
     conflict: ConflictWatch,
     startup: Vec<(String, serde_json::Value)>,
+    worker: Option<WorkerHandle>,
     epoch: Instant,
 }
 
@@ -108,7 +120,7 @@ impl Watcher {
         let mut next_beat: Option<Instant> = None;
         loop {
             let (state, names) = self.look();
-            next_beat = match (state == BusState::Up, next_beat) {
+            next_beat = match (names == Names::Ours, next_beat) {
                 (true, None) => Some(Instant::now()),
                 (true, beat) => beat,
                 (false, _) => None,
@@ -118,13 +130,10 @@ impl Watcher {
 
             let deadlines = [Some(next_purge), next_beat, conflict_due, self.startup_due()];
             let deadline = deadlines.into_iter().flatten().min().unwrap_or(next_purge);
-            let middle = self.names.len().min(1);
-            let (first, others) = self.names.split_at_mut(middle);
             tokio::select! {
                 () = sleep_until(deadline) => {}
-                () = changed(self.link.as_mut()) => {}
-                () = changed(first.first_mut()) => {}
-                () = changed(others.first_mut()) => {}
+                () = any_changed(self.link.as_mut_slice()) => {}
+                () = any_changed(&mut self.names) => {}
                 _ = closing.wait_for(|closing| *closing) => {
                     self.shared.bus.send_replace(BusState::Closed);
                     return;
@@ -147,7 +156,7 @@ impl Watcher {
     /// The state of the bus, and of our names on it.
     fn look(&mut self) -> (BusState, Names) {
         let Some(link) = &mut self.link else {
-            return (BusState::Off, Names::Unknown);
+            return (BusState::Off, Names::Away);
         };
         match &*link.borrow_and_update() {
             State::Connecting { attempt, last_error } => {
@@ -157,19 +166,28 @@ impl Watcher {
             State::Closed => return (BusState::Closed, Names::Away),
             State::Joined { .. } => {}
         }
-        let mut state = BusState::Up;
-        for name in &mut self.names {
+        let (mut state, mut names) = (BusState::Up, Names::Ours);
+        for (index, name) in self.names.iter_mut().enumerate() {
+            let is_basic = index < BASIC_NAMES;
             match &*name.borrow_and_update() {
                 RegistrationState::Active { .. } => {}
                 RegistrationState::Refused { uri, message } => {
-                    let taken = uri == uris::PROCEDURE_ALREADY_EXISTS;
-                    let names = if taken { Names::Taken } else { Names::Unknown };
-                    return (BusState::Refused { reason: format!("{uri}: {message}") }, names);
+                    state = BusState::Refused { reason: format!("{uri}: {message}") };
+                    if is_basic {
+                        let is_taken = uri == uris::PROCEDURE_ALREADY_EXISTS;
+                        return (state, if is_taken { Names::Taken } else { Names::Unknown });
+                    }
                 }
-                RegistrationState::Pending => state = BusState::Registering,
+                RegistrationState::Pending => {
+                    if state == BusState::Up {
+                        state = BusState::Registering;
+                    }
+                    if is_basic {
+                        names = Names::Unknown;
+                    }
+                }
             }
         }
-        let names = if state == BusState::Up { Names::Ours } else { Names::Unknown };
         (state, names)
     }
 
@@ -201,8 +219,13 @@ impl Watcher {
             }
             differs
         });
-        if said && let Some(text) = describe(&state) {
-            shared.log(text);
+        if said {
+            if let Some(text) = describe(&state) {
+                shared.log(text);
+            }
+            if let Some(worker) = &self.worker {
+                report(worker, &state);
+            }
         }
         if is_conflict {
             return None;
@@ -247,14 +270,33 @@ fn describe(state: &BusState) -> Option<String> {
     }
 }
 
-/// Waits for a change; for ever when there is nothing that could.
-async fn changed<T>(receiver: Option<&mut watch::Receiver<T>>) {
-    match receiver {
-        Some(receiver) => {
-            if receiver.changed().await.is_err() {
-                std::future::pending::<()>().await;
+/// Tells the registry of background loops how the bus is.
+fn report(worker: &WorkerHandle, state: &BusState) {
+    match state {
+        BusState::Connecting { last_error: Some(error), .. } => worker.error(error),
+        BusState::Refused { reason } => worker.error(reason),
+        _ => {}
+    }
+    match state {
+        BusState::Connecting { .. } => worker.busy("connecting to the router"),
+        BusState::Registering | BusState::Refused { .. } => worker.busy("registering"),
+        BusState::Off | BusState::Up | BusState::Closed => worker.idle(),
+    }
+}
+
+/// Waits until one of them changes; for ever when none can any more.
+async fn any_changed<T>(receivers: &mut [watch::Receiver<T>]) {
+    let mut changes: Vec<_> =
+        receivers.iter_mut().map(|receiver| Some(Box::pin(receiver.changed()))).collect();
+    poll_fn(|context| {
+        for change in &mut changes {
+            match change.as_mut().map(|change| change.as_mut().poll(context)) {
+                Some(Poll::Ready(Ok(()))) => return Poll::Ready(()),
+                Some(Poll::Ready(Err(_))) => *change = None,
+                Some(Poll::Pending) | None => {}
             }
         }
-        None => std::future::pending().await,
-    }
+        Poll::Pending
+    })
+    .await;
 }

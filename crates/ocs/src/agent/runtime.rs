@@ -125,7 +125,7 @@ impl Agent {
             "ocs: starting {} @ {}",
             shared.publisher.agent_class, shared.publisher.agent_address
         ));
-        bus::join(&shared, extra, startup);
+        bus::join(&shared, extra, startup, config.workers.as_ref());
         Self { shared }
     }
 
