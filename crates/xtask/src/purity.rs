@@ -38,9 +38,13 @@ const PURE: [(&str, &[&str]); 2] = [
             "agent/api",
             "agent/call",
             "agent/feed",
+            "agent/identity",
             "agent/ops",
             "agent/params",
+            "agent/pyrepr",
             "agent/session",
+            "codes",
+            "http_call",
         ],
     ),
 ];

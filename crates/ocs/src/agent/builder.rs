@@ -12,10 +12,10 @@ use campanile_wamp::{Dict, Value, WampError};
 use super::access::{CredLevel, Policy};
 use super::context::OpContext;
 use super::feed::FeedSpec;
+use super::handle::Agent;
 use super::log::LogOptions;
 use super::ops::OpInfo;
 use super::params::ParamSpec;
-use super::runtime::Agent;
 use crate::codes::OpType;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -78,7 +78,6 @@ pub(super) fn join(
     let watcher = Watcher {
         link: shared.client().map(Client::state),
         names: registrations.iter().map(Registration::state).collect(),
-        _registrations: registrations,
         shared: Arc::clone(shared),
         conflict: ConflictWatch::default(),
         startup,
@@ -106,7 +105,6 @@ struct Watcher {
     shared: Arc<Shared>,
     link: Option<watch::Receiver<State>>,
     names: Vec<watch::Receiver<RegistrationState>>,
-    _registrations: Vec<Registration>,
     conflict: ConflictWatch,
     startup: Vec<(String, serde_json::Value)>,
     worker: Option<WorkerHandle>,

@@ -7,7 +7,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::access::CredLevel;
-use super::runtime::{Agent, Shared};
+use super::handle::Agent;
+use super::runtime::Shared;
 use super::session::DataProvider;
 
 /// The run of an operation, as its code sees it. Clones are the same run; what they say after it has ended is ignored.

@@ -41,11 +41,13 @@ mod bus;
 pub mod call;
 mod context;
 pub mod feed;
+mod handle;
 mod identity;
 pub mod log;
 pub mod ops;
 pub mod params;
 pub mod pyrepr;
+mod runs;
 mod runtime;
 pub mod session;
 
@@ -54,9 +56,9 @@ pub use builder::{AgentBuilder, AgentConfig, ProcessSpec, TaskSpec};
 pub use bus::BusState;
 pub use context::OpContext;
 pub use feed::{FeedError, FeedSpec};
+pub use handle::{Agent, PublishError};
 pub use log::LogOptions;
 pub use params::{Param, ParamSpec, ParamType};
-pub use runtime::{Agent, PublishError};
 
 /// The time as OCS has it on the wire: seconds since 1970.
 #[must_use]
