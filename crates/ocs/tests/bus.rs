@@ -16,7 +16,7 @@ use campanile_ocs::control_socket::ControlSocket;
 use campanile_wamp::net::client::{ClientOptions, Event};
 use campanile_wamp::net::server::{Router, RouterConfig};
 use campanile_wamp::{Dict, Match, Value};
-use common::interview::interview;
+use common::interview::{Record, interview};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -72,25 +72,28 @@ async fn next(events: &mut mpsc::UnboundedReceiver<Event>) -> Event {
 #[tokio::test]
 async fn an_agent_gives_the_same_answers_over_the_bus_the_bridge_and_its_socket() {
     let port = router().await;
-    let agent = common::faker(config(port, "rusty")).spawn();
-    until_bus(&agent, |state| *state == BusState::Up).await;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control.sock");
-    let _socket = ControlSocket::serve(&path, agent).await.unwrap();
-
-    let over_ws = interview(&ws_client(port).await, "observatory.rusty").await;
-    for endpoint in [Endpoint::Http(format!("http://127.0.0.1:{port}/call")), Endpoint::Unix(path)] {
-        let client = OcsClient::connect(endpoint.clone(), TIMEOUT).await.unwrap();
-        let theirs = interview(&client, "observatory.rusty").await;
-        // Session numbers go on; all else is the same.
-        let without_ids = |record: &common::interview::Record| {
-            let text = serde_json::to_string(record).unwrap();
-            let mut parts = text.split("\"session_id\":");
-            let first = parts.next().unwrap_or_default().to_owned();
-            parts.fold(first, |whole, part| whole + part.trim_start_matches(|c: char| c.is_ascii_digit()))
-        };
-        assert_eq!(without_ids(&theirs), without_ids(&over_ws), "{endpoint}");
+    // An agent of its own for each way, since it remembers what it was asked to do.
+    let over_ws = interview_over(port, "rusty1", Endpoint::Ws(ws_url(port), "test_realm".into())).await;
+    let over_http =
+        interview_over(port, "rusty2", Endpoint::Http(format!("http://127.0.0.1:{port}/call"))).await;
+    let over_unix = interview_over(port, "rusty3", Endpoint::Unix(path)).await;
+    for (index, (question, answer)) in over_ws.iter().enumerate() {
+        assert_eq!(&over_http[index].1, answer, "{question} over HTTP");
+        assert_eq!(&over_unix[index].1, answer, "{question} over the control socket");
     }
+}
+
+async fn interview_over(port: u16, instance_id: &str, endpoint: Endpoint) -> Record {
+    let agent = common::faker(config(port, instance_id)).spawn();
+    until_bus(&agent, |state| *state == BusState::Up).await;
+    let _socket = match &endpoint {
+        Endpoint::Unix(path) => Some(ControlSocket::serve(path, agent).await.unwrap()),
+        _ => None,
+    };
+    let client = OcsClient::connect(endpoint, TIMEOUT).await.unwrap();
+    interview(&client, &format!("observatory.{instance_id}")).await
 }
 
 #[tokio::test]

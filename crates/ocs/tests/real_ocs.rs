@@ -81,13 +81,15 @@ async fn a_rust_agent_answers_as_a_python_agent_does_over_every_way() {
     until_there(&http, "observatory.faker1").await;
     let theirs = interview(&http, "observatory.faker1").await;
 
-    let agent = rust_agent(&site, "rusty").await;
-    assert_same(&theirs, &interview(&http, "observatory.rusty").await);
-    assert_same(&theirs, &interview(&ws, "observatory.rusty").await);
+    // An agent of its own for each way, since it remembers what it was asked to do.
+    let _one = rust_agent(&site, "rusty1").await;
+    assert_same(&theirs, &interview(&http, "observatory.rusty1").await);
+    let _two = rust_agent(&site, "rusty2").await;
+    assert_same(&theirs, &interview(&ws, "observatory.rusty2").await);
     let path = site.dir().join("control.sock");
-    let _socket = ControlSocket::serve(&path, agent).await.unwrap();
+    let _socket = ControlSocket::serve(&path, rust_agent(&site, "rusty3").await).await.unwrap();
     let unix = connect(Endpoint::Unix(path)).await;
-    assert_same(&theirs, &interview(&unix, "observatory.rusty").await);
+    assert_same(&theirs, &interview(&unix, "observatory.rusty3").await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
