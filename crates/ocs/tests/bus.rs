@@ -11,7 +11,7 @@ use std::time::Duration;
 use campanile_control::clock::Clock;
 use campanile_control::worker::Workers;
 use campanile_ocs::agent::{Agent, AgentBuilder, AgentConfig, BusState, ProcessSpec};
-use campanile_ocs::client::{Endpoint, OcsClient};
+use campanile_ocs::client::{Endpoint, OcsClient, OcsError};
 use campanile_ocs::control_socket::ControlSocket;
 use campanile_wamp::net::client::{ClientOptions, Event};
 use campanile_wamp::net::server::{Router, RouterConfig};
@@ -193,4 +193,19 @@ async fn procedures_of_its_own_are_reached_like_the_others() {
     let kwargs = Dict::new().with("lines", 5);
     let answer = client.call("observatory.rusty.logs", vec!["x".into()], kwargs).await.unwrap();
     assert_eq!(answer.to_json(), json!({"args": ["x"], "lines": 5}));
+}
+
+#[tokio::test]
+async fn a_router_that_cannot_be_used_is_told_at_once_and_why() {
+    let port = router().await;
+    let realm = Endpoint::Ws(ws_url(port), "elsewhere".into());
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let nobody = Endpoint::Ws(ws_url(closed), "test_realm".into());
+    for (endpoint, word) in [(realm, "no_such_realm"), (nobody, "refused")] {
+        let never = Duration::from_secs(3600);
+        let error =
+            tokio::time::timeout(TIMEOUT, OcsClient::connect(endpoint, never)).await.unwrap().err().unwrap();
+        assert!(matches!(error, OcsError::RouterUnreachable { .. }));
+        assert!(error.to_string().contains(word), "{error}");
+    }
 }

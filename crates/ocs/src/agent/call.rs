@@ -163,6 +163,7 @@ impl Signature {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -228,5 +229,38 @@ mod tests {
             Some("OCSAgent._management_handler() takes 2 positional arguments but 3 were given")
         );
         assert_eq!(question(vec!["get_api".into()], Dict::new().with("any", 1)), Ok("get_api".into()));
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            "[a-z]{0,4}".prop_map(Value::from),
+            Just(Value::List(vec![Value::Null])),
+            proptest::collection::vec(any::<u8>(), 0..4).prop_map(Value::Bytes),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_arguments_are_taken_or_refused_in_words(
+            args in proptest::collection::vec(any_value(), 0..8),
+            names in proptest::collection::vec("action|op_name|params|timeout|password|q|x", 0..4),
+            value in any_value(),
+        ) {
+            let kwargs: Dict = names.into_iter().map(|name| (name, value.clone())).collect();
+            for refused in [
+                OpsCall::from_arguments(args.clone(), kwargs.clone()).err(),
+                question(args, kwargs).err(),
+            ]
+            .into_iter()
+            .flatten()
+            {
+                prop_assert_eq!(&refused.uri, uris::RUNTIME_ERROR);
+                prop_assert!(refused.message().is_some_and(|message| !message.is_empty()));
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use campanile_wamp::net::client::{CallError, CallOptions, Client, ClientOptions};
+use campanile_wamp::net::client::{CallError, CallOptions, Client, ClientOptions, State};
 use campanile_wamp::{Dict, Value};
 
 pub use error::OcsError;
@@ -94,12 +94,9 @@ impl OcsClient {
         let transport = match &endpoint {
             Endpoint::Ws(url, realm) => {
                 let client = Client::spawn(ClientOptions::new(url, realm));
-                if let Err(error) = client.joined(timeout).await {
+                if let Err(reason) = first_attempt(&client, timeout).await {
                     client.close().await;
-                    return Err(OcsError::RouterUnreachable {
-                        endpoint: endpoint.to_string(),
-                        reason: error.to_string(),
-                    });
+                    return Err(OcsError::RouterUnreachable { endpoint: endpoint.to_string(), reason });
                 }
                 Transport::Ws(client)
             }
@@ -245,5 +242,21 @@ impl OcsClient {
 
     fn unreachable(&self, reason: &str) -> OcsError {
         OcsError::RouterUnreachable { endpoint: self.endpoint.to_string(), reason: reason.to_owned() }
+    }
+}
+
+/// Waits for the session, or for the first attempt to fail: somebody who asks a question wants to know now, while the
+/// bus client by itself would try for ever.
+async fn first_attempt(client: &Client, timeout: Duration) -> Result<(), String> {
+    let mut state = client.state();
+    let settled = state.wait_for(|state| !matches!(state, State::Connecting { attempt: 0, .. }));
+    match tokio::time::timeout(timeout, settled).await {
+        Err(_) => Err(format!("no session within {} s", timeout.as_secs_f64())),
+        Ok(Err(_)) => Err("the client is closed".to_owned()),
+        Ok(Ok(state)) => match &*state {
+            State::Joined { .. } => Ok(()),
+            State::Connecting { last_error: Some(error), .. } => Err(error.clone()),
+            State::Connecting { .. } | State::Closed => Err("no session".to_owned()),
+        },
     }
 }
