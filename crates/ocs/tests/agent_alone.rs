@@ -1,6 +1,6 @@
 //! An agent without a bus: its operations run, wait, stop and fail as they would on one.
 
-#![allow(clippy::unwrap_used, reason = "a test ends at the first thing that is wrong")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first thing that is wrong")]
 
 mod common;
 
@@ -166,4 +166,44 @@ async fn procedures_of_other_agents_are_not_answered() {
     }
     let class = agent.dispatch("observatory.faker1", vec!["get_agent_class".into()], Dict::new()).await;
     assert_eq!(class, Ok("FakeDataAgent".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_callers_at_once_leave_nothing_running_and_nobody_waiting() {
+    const CALLERS: usize = 16;
+    const CALLS: usize = 200;
+    let agent = common::faker(config()).spawn();
+    let callers = (0..CALLERS).map(|caller| {
+        let agent = agent.clone();
+        tokio::spawn(async move {
+            let mut started = Vec::new();
+            for call in 0..CALLS {
+                let args = match (caller * 7 + call * 13) % 6 {
+                    0 => json!(["start", "delay_task", {"delay": 0.001}]),
+                    1 => json!(["abort", "delay_task"]),
+                    2 => json!(["wait", "delay_task"]),
+                    3 => json!(["start", "count"]),
+                    4 => json!(["stop", "count"]),
+                    _ => json!(["wait", "count", null, 0.001]),
+                };
+                let reply = ops(&agent, args.clone()).await;
+                if args[0] == "start" && reply[0] == 0 {
+                    started.push(reply[2]["session_id"].as_u64().unwrap());
+                }
+            }
+            started
+        })
+    });
+    let callers: Vec<_> = callers.collect();
+    let mut started = Vec::new();
+    for caller in callers {
+        let ended = tokio::time::timeout(Duration::from_secs(60), caller).await;
+        started.extend(ended.expect("every call is answered").unwrap());
+    }
+    started.sort_unstable();
+    assert_eq!(started, (0..started.len() as u64).collect::<Vec<_>>(), "each run has a number of its own");
+    agent.shutdown(Duration::from_secs(10)).await;
+    for op in ["delay_task", "count"] {
+        assert_eq!(agent.status(op)[2]["status"], "done");
+    }
 }

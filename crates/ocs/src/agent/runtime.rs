@@ -244,10 +244,12 @@ impl Shared {
         params: &serde_json::Value,
         caller: Caller<'_>,
     ) -> serde_json::Value {
+        let mut state = self.lock();
+        // Asked under the lock: a run is either refused here, or seen by the end of the agent, which locks after it
+        // has set this.
         if *self.closing.borrow() {
             return json!([ReplyCode::Error.number(), "The agent is shutting down.", {}]);
         }
-        let mut state = self.lock();
         let (reply, session_id, cred_level, params) =
             match state.ops.start(name, params, caller, unix_now_s()) {
                 Start::Refused(reply) => {
