@@ -407,7 +407,7 @@ fn waiting_for_a_stranger_is_an_error_of_the_one_that_waits() {
     assert!(all[0].problem.is_none() && all[3].problem.is_none());
     assert_said(
         &said,
-        &["did you mean `registry`?", "warning: site.yaml:8:37: c waits for hm, which is not managed here"],
+        &["did you mean `registry`?", "warning: site.yaml:8:48: c waits for hm, which is not managed here"],
     );
 }
 

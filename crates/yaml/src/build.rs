@@ -34,6 +34,7 @@ pub(crate) fn build(source: &Arc<Source>, schema: Schema, diagnostics: &mut Diag
             anchor_names: HashMap::new(),
             root: None,
             documents: 0,
+            read_to: 0,
             merged: 0,
             exceeded: false,
             tabs_allowed: Vec::new(),
@@ -43,7 +44,9 @@ pub(crate) fn build(source: &Arc<Source>, schema: Schema, diagnostics: &mut Diag
             if rewriting.rewrite(error) {
                 continue;
             }
-            builder.report(syntax::explain(error, rewriting.original_position(error.marker()), source));
+            let place = rewriting.original_position(error.marker());
+            let problem = syntax::explain(error, place, builder.read_to, source);
+            builder.report(problem);
         }
         let read_until = match &end {
             End::Error(error) => rewriting.original_position(error.marker()).offset,
@@ -79,6 +82,8 @@ pub(crate) struct Builder<'s> {
     pub(crate) anchor_names: HashMap<String, Span>,
     pub(crate) root: Option<NodeId>,
     documents: usize,
+    /// The end of what has been read, in bytes.
+    read_to: u32,
     /// Entries that merge keys have copied so far.
     merged: u64,
     /// A limit was exceeded, and reported.
@@ -122,7 +127,9 @@ impl Builder<'_> {
                 end: rewriting.original_position(&span.end),
             };
             let tag_span = span.tag_span().map(original);
-            if !self.take(event, original(span), tag_span) {
+            let span = original(span);
+            self.read_to = self.read_to.max(span.end.offset);
+            if !self.take(event, span, tag_span) {
                 return End::Limit;
             }
             if self.documents > 1 {

@@ -6,8 +6,21 @@ use crate::build::MAX_DEPTH;
 use crate::diagnostic::{Diagnostic, Position, Span};
 use crate::source::Source;
 
-/// Turns the parser's complaint into a diagnostic with a hint.
-pub(crate) fn explain(error: &ScanError, start: Position, source: &Source) -> Diagnostic {
+/// Turns the parser's complaint about the text at `start` into a diagnostic with a hint; it had read the text up to the
+/// byte `read_to`.
+pub(crate) fn explain(error: &ScanError, start: Position, read_to: u32, source: &Source) -> Diagnostic {
+    if let ErrorKind::MismatchedFlowCollectionEnd { open, close } = error.kind() {
+        // The parser names the place of the opening bracket.
+        let rest = source.text().get(read_to as usize..).unwrap_or_default();
+        if let Some(at) = rest.find(*close) {
+            let spot =
+                |offset: usize| Span { start: source.position(offset), end: source.position(offset + 1) };
+            return Diagnostic::error(format!("the bracket `{open}` is closed by `{close}`"))
+                .at(spot(read_to as usize + at))
+                .related(spot(start.offset as usize), "it was opened here")
+                .hint("a bracket is missing, wrong, or one too many");
+        }
+    }
     let mut start = source.position(start.offset as usize);
     if is_about_tab(error.kind()) {
         // The parser names the place where it began to look.

@@ -99,6 +99,16 @@ fn syntax_errors_say_what_to_do() {
 }
 
 #[test]
+fn a_wrong_bracket_is_shown_with_the_one_it_should_close() {
+    let (_, diagnostics) = parse("t".as_ref(), b"a: [{b: 'x}'},\n  },\n]\n", Schema::Safe);
+    let problem = diagnostics.iter().next().expect("there is a problem");
+    assert_eq!(problem.message, "the bracket `[` is closed by `}`");
+    let place = |span: campanile_yaml::Span| (span.start.line, span.start.column);
+    assert_eq!(problem.span.map(place), Some((2, 3)));
+    assert_eq!(place(problem.related[0].span), (1, 4));
+}
+
+#[test]
 fn bytes_that_are_no_text_are_reported_with_their_place() {
     let (document, diagnostics) = parse("t".as_ref(), b"a: \xff\nb: \x1b[0m\nc: 1\n", Schema::Safe);
     let lines: Vec<String> = diagnostics.iter().map(|item| item.one_line()).collect();

@@ -33,7 +33,7 @@ pub(super) fn read_all(hosts: Node<'_>, diagnostics: &mut Diagnostics) -> Vec<Ho
         for (instance, node) in
             host.instances.iter().zip(nodes).filter(|(instance, _)| instance.problem.is_none())
         {
-            note_other_host(name, &instance.instance_id, node, &mut ids, diagnostics);
+            note_other_host(name, &instance.instance_id, instance::id_node(node), &mut ids, diagnostics);
         }
         all.push(host);
     }
@@ -58,7 +58,7 @@ fn note_other_host<'d>(
     }
 }
 
-/// The block, and for each of its instances the node of its id (or of the whole entry).
+/// The block, and for each of its instances the node of its entry.
 fn read<'d>(name: &str, block: Node<'d>, diagnostics: &mut Diagnostics) -> (HostConfig, Vec<Node<'d>>) {
     let mut host = HostConfig {
         name: name.to_owned(),

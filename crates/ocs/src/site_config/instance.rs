@@ -39,7 +39,7 @@ const MANAGE_WORDS: &[&str] = &[
 /// The class of the manager itself, which never manages itself.
 const HOST_MANAGER: &str = "HostManager";
 
-/// All instances, and for each the node of its id (or of the whole entry).
+/// All instances, and for each the node of its entry.
 pub(super) fn read_all<'d>(
     list: Node<'d>,
     diagnostics: &mut Diagnostics,
@@ -51,10 +51,10 @@ pub(super) fn read_all<'d>(
         let number = index + 1;
         let mut own = Diagnostics::new();
         let mut instance = read(entry, number, &mut own);
-        let node = entry.get("instance-id").unwrap_or(entry);
+        let node = id_node(entry);
         if let Some(first) = first_of.get(&instance.instance_id) {
             let problem = node.error(format!("the instance-id `{}` is repeated", instance.instance_id));
-            let problem = problem.related(nodes[*first].place(), "it was given here before");
+            let problem = problem.related(id_node(nodes[*first]).place(), "it was given here before");
             own.push(problem.hint("the first entry keeps the id, this one is disabled: give it another id"));
             instance.instance_id = format!("{}#{number}", instance.instance_id);
         } else {
@@ -63,9 +63,14 @@ pub(super) fn read_all<'d>(
         instance.problem = reason(&own);
         diagnostics.extend(own);
         instances.push(instance);
-        nodes.push(node);
+        nodes.push(entry);
     }
     (instances, nodes)
+}
+
+/// Where the id of an entry is, else the entry.
+pub(super) fn id_node(entry: Node<'_>) -> Node<'_> {
+    entry.get("instance-id").unwrap_or(entry)
 }
 
 /// The errors in words for the operator; `None` when there are none.

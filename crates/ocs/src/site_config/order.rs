@@ -12,8 +12,8 @@ const MAX_NAMED: usize = 8;
 
 /// Checks the `after` of all instances of a host; an entry with an error in its own is disabled.
 ///
-/// `nodes` are the nodes of the ids.
-pub(super) fn check(instances: &mut [InstanceConfig], nodes: &[Node<'_>], diagnostics: &mut Diagnostics) {
+/// `entries` are their nodes.
+pub(super) fn check(instances: &mut [InstanceConfig], entries: &[Node<'_>], diagnostics: &mut Diagnostics) {
     let index_of: HashMap<&str, usize> = instances
         .iter()
         .enumerate()
@@ -27,7 +27,7 @@ pub(super) fn check(instances: &mut [InstanceConfig], nodes: &[Node<'_>], diagno
         for id in &instance.after {
             match index_of.get(id.as_str()) {
                 None => {
-                    let problem = nodes[index]
+                    let problem = after_node(entries[index], Some(id))
                         .error(format!("{} waits for `{id}`, which is no instance of this host", ids[index]));
                     let hint =
                         did_you_mean(id, ids.iter().copied()).map(|meant| format!("did you mean `{meant}`?"));
@@ -38,13 +38,14 @@ pub(super) fn check(instances: &mut [InstanceConfig], nodes: &[Node<'_>], diagno
                         "{} waits for {id}, which is not managed here, so it does not wait",
                         ids[index]
                     );
-                    own.push(nodes[index].warning(message));
+                    own.push(after_node(entries[index], Some(id)).warning(message));
                 }
                 Some(_) => {}
             }
         }
         if let Some(circle) = circles.get(&index) {
-            let problem = nodes[index].error(format!("the start order goes round in a circle: {circle}"));
+            let problem = after_node(entries[index], None)
+                .error(format!("the start order goes round in a circle: {circle}"));
             own.push(problem.hint("remove one of these from an `after`"));
         }
         found.push(own);
@@ -99,6 +100,12 @@ fn circles(instances: &[InstanceConfig], index_of: &HashMap<&str, usize>) -> Has
         }
     }
     found
+}
+
+/// Where an entry names an instance to wait for, else its whole `after`.
+fn after_node<'d>(entry: Node<'d>, id: Option<&str>) -> Node<'d> {
+    let Some(after) = entry.get("after") else { return entry };
+    after.items().find(|item| id.is_some() && item.text() == id).unwrap_or(after)
 }
 
 fn in_words(members: &[usize], instances: &[InstanceConfig]) -> String {
