@@ -1,15 +1,30 @@
-//! The HostManager: keeps the agents of one host at their target state.
+//! The HostManager: keeps the instances of one host at their target states.
+//!
+//! ```text
+//! site config ─ config ─▶ table ─ plan (pure) ─▶ act ─▶ drive/process ─▶ the programs
+//! operators ─ ops, requests ─▶ ▲                                            │
+//!                              └────────────── news (pidfd) ◀───────────────┘
+//! ```
+//!
+//! [`model`], [`plan`], [`table`], [`reload`], [`requests`], [`report`], [`relaunch`], [`stability`] and [`words`] are
+//! pure. [`drive`] has the effects, [`manager`] the loop, [`ops`] the face on the bus, [`run`] the life of the process.
 
+pub mod act;
 pub mod args;
+pub mod config;
 pub mod drive;
+pub mod manager;
 pub mod model;
+pub mod ops;
 pub mod plan;
 pub mod relaunch;
 pub mod reload;
+pub mod report;
 pub mod requests;
 pub mod run;
 pub mod stability;
 pub mod table;
+pub mod targets;
 pub mod words;
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub struct StopPolicy {
 pub struct Spec {
     /// Unique within the host.
     pub instance_id: String,
-    /// Class of the agent, as the site config has it.
+    /// Class of the agent, as the site config has it; `[d]` or `[d?]` follows where docker keeps it.
     pub agent_class: String,
     /// How it is run.
     pub program: Program,
@@ -87,7 +87,13 @@ impl Spec {
     /// `Class:instance-id`, the name in messages.
     #[must_use]
     pub fn full_name(&self) -> String {
-        format!("{}:{}", self.agent_class, self.instance_id)
+        format!("{}:{}", self.base_class(), self.instance_id)
+    }
+
+    /// The class without what says how it is kept (`[d]`, `[d?]`).
+    #[must_use]
+    pub fn base_class(&self) -> &str {
+        self.agent_class.split_once('[').map_or(self.agent_class.as_str(), |(base, _suffix)| base)
     }
 
     /// The word for who keeps it: `host` or `docker`.
@@ -103,7 +109,7 @@ impl Spec {
     /// effect at the next launch; another class, management or program is another thing altogether.
     #[must_use]
     pub fn is_same_thing(&self, other: &Self) -> bool {
-        self.agent_class == other.agent_class && self.program == other.program
+        self.base_class() == other.base_class() && self.program == other.program
     }
 }
 

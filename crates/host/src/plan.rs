@@ -185,10 +185,9 @@ impl Walk<'_> {
 
     fn in_inoperable(&mut self) -> bool {
         match (&self.instance.operable, self.instance.wanted()) {
-            (Operable::No(_), _) => false,
-            (Operable::Pending(_), Target::Up) => self.enter(State::Down),
+            (Operable::No(_) | Operable::Pending(_), _) => false,
             (Operable::Yes, Target::Up) => self.enter(State::Start),
-            (_, Target::Down) => {
+            (Operable::Yes, Target::Down) => {
                 let name = self.name();
                 self.say(format!("Modifying state of {name} from ? to idle"));
                 self.enter(State::Down)

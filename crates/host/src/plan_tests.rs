@@ -386,12 +386,22 @@ fn a_replaced_one_ends_before_its_successor_is_launched() {
 }
 
 #[test]
+fn nothing_is_launched_before_it_is_known_whether_it_can_be() {
+    check(
+        "pending    => down
+         up         => down
+         after 99   => down
+         operable   => wait_start +15 launch",
+    );
+}
+
+#[test]
 fn what_cannot_be_manipulated_is_a_question_mark_and_launches_nothing() {
     check(
         "inoperable => ?
          up         => ?
          after 999  => ?
-         pending    => down
+         pending    => ?
          operable   => wait_start +15 launch
          inoperable => wait_start +15
          runs       => up

@@ -1,14 +1,47 @@
 //! The whole life of a HostManager process: configuration, identity, bus, agents, orderly end.
 
-use campanile_control::StateDirError;
-use campanile_yaml::Diagnostics;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::args::HostArgs;
+use campanile_control::{Clock, StateDir, StateDirError, Workers, state_dir};
+use campanile_ocs::agent::{Agent, AgentConfig, LogOptions, Policy, host_name};
+use campanile_ocs::control_socket::ControlSocket;
+use campanile_ocs::site_config::{HostConfig, InstanceConfig, Mode, Selected, SiteArgs, select};
+use campanile_wamp::net::client::ClientOptions;
+use campanile_yaml::{Diagnostic, Diagnostics, Severity};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::args::{AGENT_CLASS, HostArgs, InitialState};
+use crate::config::{self, LaunchContext};
+use crate::drive::logs::{self, LogStore};
+use crate::drive::process::Processes;
+use crate::drive::tree::Owner;
+use crate::manager::{Config, FirstStart, Manager, ReadConfig};
+use crate::model::Target;
+use crate::ops;
+use crate::targets::TargetFile;
+
+/// The role of a HostManager below the state directory.
+pub const ROLE: &str = "host";
+/// The directory of the instances' output below a HostManager's own state directory.
+pub const OUTPUT_DIR: &str = "output";
+/// The control socket below a HostManager's own state directory.
+pub const CONTROL_SOCKET: &str = "control.sock";
+
+/// After `die` has done its work, its client has this time to hear of it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// What operations other than `manager` have at the end.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+/// How often outputs are looked at for their size: while they are small, and while one grows fast.
+const TRIM_EVERY: Duration = Duration::from_secs(10);
+const TRIM_SOON: Duration = Duration::from_millis(200);
 
 /// Why a HostManager ended in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitReason {
-    /// SIGINT or SIGTERM.
+    /// SIGINT, SIGTERM or SIGHUP.
     Signal,
     /// The task `die`.
     Die,
@@ -17,14 +50,14 @@ pub enum ExitReason {
 /// Why a HostManager could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    /// The site config cannot be used; everything that is wrong is in the diagnostics.
+    /// The site config or the options cannot be used; everything that is wrong is in the diagnostics.
     #[error("the site config cannot be used")]
     Config(Diagnostics),
     /// The state directory cannot be had, or another HostManager of this identity runs.
-    #[error("no state directory")]
+    #[error(transparent)]
     State(#[from] StateDirError),
     /// Another agent has our address on the bus and keeps it.
-    #[error("another agent is registered as {address} on {url}; nothing was started")]
+    #[error("another agent has held the address {address} on {url} for 15 s; nothing was started")]
     IdentityTaken {
         /// The address on the bus.
         address: String,
@@ -59,6 +92,226 @@ impl HostError {
 /// # Errors
 /// See [`HostError`]; [`HostError::exit_code`] gives the code for the shell.
 pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
-    let _ = args;
-    Err(HostError::Config(Diagnostics::new()))
+    let place = Place::find(args).map_err(HostError::Config)?;
+    let failed = |what| move |source| HostError::System { what, source };
+    // From here on no signal ends us without order.
+    let mut signals = Signals::listen().map_err(failed("signals"))?;
+    let state = place.open_state()?;
+    if let Some(aside) = state.set_aside() {
+        tracing::warn!(path = %aside.display(), "the state of another site was set aside");
+    }
+    let clock = Clock::system();
+    let workers = Workers::new(clock.clone());
+    let logs = LogStore::open(state.path().join(OUTPUT_DIR), logs::LIMIT_BYTES)
+        .map_err(failed("the directory for the instances' output"))?;
+    let logs = Arc::new(logs);
+    tokio::spawn(trim(Arc::clone(&logs), workers.clone()));
+    let owner = Owner(state_dir::fnv1a(state.path().as_os_str().as_encoded_bytes()));
+    let processes = Processes::start(owner, Arc::clone(&logs), clock.clone(), &workers)
+        .map_err(failed("pidfd and subreaper"))?;
+
+    let targets = TargetFile::in_dir(state.path());
+    let first = place.first_start(&targets);
+    let manager = Manager::new(processes, clock, workers, targets, place.reader(), place.config.clone());
+    manager.prepare(first).await;
+
+    let (dying, mut died) = watch::channel(false);
+    let agent = ops::agent(place.agent_config(), &manager, &logs, &dying);
+    let _control = serve_control(state.path(), &agent).await;
+    let mut conflict = agent.identity_conflict();
+    loop {
+        tokio::select! {
+            () = signals.recv() => {
+                ops::stop_manager(&agent, &manager).await;
+                agent.shutdown(SHUTDOWN_GRACE).await;
+                return Ok(ExitReason::Signal);
+            }
+            _ = died.wait_for(|dying| *dying) => {
+                tokio::time::sleep(LAST_WORDS).await;
+                agent.shutdown(SHUTDOWN_GRACE).await;
+                return Ok(ExitReason::Die);
+            }
+            Ok(()) = conflict.changed() => {
+                if conflict.borrow_and_update().is_some() && !manager.was_started() {
+                    agent.shutdown(SHUTDOWN_GRACE).await;
+                    let url = place.selected.site.hub.wamp_server.clone();
+                    return Err(HostError::IdentityTaken { address: agent.address().to_owned(), url });
+                }
+            }
+        }
+    }
+}
+
+/// The control socket is a convenience; without it the bus is the only way in.
+async fn serve_control(state: &Path, agent: &Agent) -> Option<ControlSocket> {
+    match ControlSocket::serve(&state.join(CONTROL_SOCKET), agent.clone()).await {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            tracing::warn!(%error, "no control socket");
+            None
+        }
+    }
+}
+
+/// Keeps the outputs below their limit.
+async fn trim(logs: Arc<LogStore>, workers: Workers) {
+    let worker = workers.register("output");
+    loop {
+        let store = Arc::clone(&logs);
+        worker.busy("looking at the size of outputs");
+        let pause = match tokio::task::spawn_blocking(move || store.trim()).await {
+            Ok(Ok(largest)) if largest > logs::LIMIT_BYTES => TRIM_SOON,
+            Ok(Ok(_)) => TRIM_EVERY,
+            Ok(Err(error)) => {
+                worker.error(&error.to_string());
+                TRIM_EVERY
+            }
+            Err(error) => {
+                worker.error(&error.to_string());
+                TRIM_EVERY
+            }
+        };
+        worker.idle();
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// The signals that end us.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
+}
+
+/// Which HostManager of which site this is.
+struct Place {
+    args: HostArgs,
+    selected: Selected,
+    host: HostConfig,
+    instance: InstanceConfig,
+    policy: Policy,
+    config: Config,
+}
+
+impl Place {
+    fn find(args: HostArgs) -> Result<Self, Diagnostics> {
+        let (selected, _, instance) = select_own(&args.site)?;
+        let of_entry = instance.arguments.clone();
+        let args = args.with_defaults_from(&of_entry).map_err(|why| {
+            let id = &instance.instance_id;
+            let text = format!("the arguments of {id} are not options of a HostManager: {why}");
+            Diagnostics::from(Diagnostic::error(text))
+        })?;
+        // The entry's own arguments may hold site options, too.
+        let (selected, host, instance) =
+            if of_entry.is_empty() { unpack(selected)? } else { select_own(&args.site)? };
+        let policy = Policy::parse(selected.site.hub.access_policy.as_deref())
+            .map_err(|error| Diagnostics::from(Diagnostic::error(error.to_string())))?;
+        let config = config_of(&selected, &host, &args);
+        Ok(Self { args, selected, host, instance, policy, config })
+    }
+
+    fn address(&self) -> String {
+        self.selected.site.address(&self.instance.instance_id)
+    }
+
+    fn open_state(&self) -> Result<StateDir, StateDirError> {
+        let option = self.args.state_dir.as_deref();
+        let base = state_dir::base(option, &env, state_dir::is_root())?;
+        let hub = &self.selected.site.hub;
+        StateDir::open(&base, ROLE, &self.address(), &format!("{} {}", hub.wamp_server, hub.wamp_realm))
+    }
+
+    fn first_start(&self, file: &TargetFile) -> FirstStart {
+        let initial_state = self.args.initial_state.map(|state| match state {
+            InitialState::Up => Target::Up,
+            InitialState::Down => Target::Down,
+        });
+        if self.args.reset {
+            return FirstStart { kept: None, initial_state };
+        }
+        let kept = file.read().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the targets from before cannot be read");
+            None
+        });
+        FirstStart { kept, initial_state }
+    }
+
+    fn reader(&self) -> ReadConfig {
+        let args = self.args.clone();
+        Arc::new(move || {
+            let selected =
+                select(Mode::Host, &args.site, &host_name(), &env).map_err(|error| error.diagnostics)?;
+            match selected.host.clone() {
+                Some(host) => Ok(config_of(&selected, &host, &args)),
+                None => Err(no_host()),
+            }
+        })
+    }
+
+    fn agent_config(&self) -> AgentConfig {
+        let hub = &self.selected.site.hub;
+        AgentConfig {
+            address_root: hub.address_root.clone(),
+            instance_id: self.instance.instance_id.clone(),
+            agent_class: AGENT_CLASS.to_owned(),
+            wamp: Some(ClientOptions::new(hub.wamp_server.clone(), hub.wamp_realm.clone())),
+            policy: self.policy.clone(),
+            log: LogOptions { dir: self.host.log_dir.clone(), stdout: !self.args.quiet },
+        }
+    }
+}
+
+fn select_own(site: &SiteArgs) -> Result<(Selected, HostConfig, InstanceConfig), Diagnostics> {
+    unpack(select(Mode::Agent(AGENT_CLASS), site, &host_name(), &env).map_err(|error| error.diagnostics)?)
+}
+
+fn unpack(selected: Selected) -> Result<(Selected, HostConfig, InstanceConfig), Diagnostics> {
+    match (selected.host.clone(), selected.instance.clone()) {
+        (Some(host), Some(instance)) => Ok((selected, host, instance)),
+        _ => Err(no_host()),
+    }
+}
+
+fn no_host() -> Diagnostics {
+    Diagnostic::error("a HostManager needs a site config with a host block").into()
+}
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn config_of(selected: &Selected, host: &HostConfig, args: &HostArgs) -> Config {
+    let working_dir =
+        std::path::absolute(&selected.working_dir).unwrap_or_else(|_| selected.working_dir.clone());
+    let (wanted, mut messages) = config::wanted(host, &working_dir);
+    // Errors of single entries are told with their entries.
+    let warnings = selected.diagnostics.iter().filter(|item| item.severity == Severity::Warning);
+    messages.extend(warnings.map(Diagnostic::one_line));
+    let python = args.python.clone().unwrap_or_else(|| HostArgs::DEFAULT_PYTHON.into());
+    let launch = LaunchContext {
+        python,
+        site_file: selected.site.path.clone(),
+        host_name: host.name.clone(),
+        working_dir,
+    };
+    Config { wanted, messages, launch }
 }

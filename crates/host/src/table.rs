@@ -75,9 +75,10 @@ impl Table {
         self.entries.push(Entry { instance: make(key), observed, wake_at_ms: None });
     }
 
-    /// Forgets everything. Keys are not used again.
-    pub fn clear(&mut self) {
-        self.entries.clear();
+    /// Forgets everything of which nothing runs; returns the keys, which are not used again.
+    pub fn forget_idle(&mut self) -> Vec<Key> {
+        let idle = |entry: &mut Entry| plan::is_idle(&entry.instance, &entry.observed);
+        self.entries.extract_if(.., idle).map(|entry| entry.instance.key).collect()
     }
 
     /// Decides about one entry and remembers the decision; the effects are the caller's to carry out. `None` if the

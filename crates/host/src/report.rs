@@ -1,0 +1,159 @@
+//! What clients are told of the instances: the `session.data` of the process `manager`, and the plan in words.
+
+use campanile_control::Now;
+use serde_json::{Map, Value, json};
+
+use crate::model::{End, Ended, Fate, Instance, Observed, Operable, Process, State, StopStep, Target};
+use crate::table::{Entry, Table};
+use crate::words;
+
+/// The entries of `child_states`: the documented keys, then ours (`pid`, `since`, `restarts`, `last_exit`, `next_at`,
+/// `reason`). Times are seconds since the Unix epoch.
+#[must_use]
+pub fn child_states(table: &Table, now: Now) -> Value {
+    table.iter().map(|entry| child_state(entry, now)).collect()
+}
+
+fn child_state(entry: &Entry, now: Now) -> Value {
+    let Entry { instance, observed, .. } = entry;
+    let outlook = outlook(entry, now.mono_ms);
+    let (pid, since_ms) = match observed.process {
+        Process::Running { pid, since_ms } => (Some(pid), since_ms),
+        Process::None | Process::Ended(_) => (None, instance.since_ms),
+    };
+    json!({
+        "next_action": instance.state.name(),
+        "target_state": instance.target.name(),
+        "stability": instance.failures.stability(now.mono_ms),
+        "agent_class": instance.spec.agent_class,
+        "instance_id": instance.spec.instance_id,
+        "operable": !matches!(instance.operable, Operable::No(_)),
+        "restart_required": false,
+        "pid": pid,
+        "since": now.unix_of(since_ms),
+        "restarts": instance.restarts,
+        "last_exit": instance.last_end.as_deref().map(|ended| last_exit(ended, now)),
+        "next_at": outlook.at_ms.map(|at_ms| now.unix_of(at_ms)),
+        "reason": outlook.reason,
+    })
+}
+
+fn last_exit(ended: &Ended, now: Now) -> Value {
+    let mut exit = Map::new();
+    exit.insert("time".to_owned(), json!(now.unix_of(ended.at_ms)));
+    exit.insert("reason".to_owned(), json!(ended.how.to_string()));
+    match &ended.how {
+        End::Code(code) => exit.insert("code".to_owned(), json!(code)),
+        End::Signal { number, .. } => exit.insert("signal".to_owned(), json!(number)),
+        End::Unknown | End::NotStarted(_) => None,
+    };
+    Value::Object(exit)
+}
+
+/// The answer to `{address}.plan`: what will be done about each instance, when, and why.
+#[must_use]
+pub fn plan(table: &Table, now: Now) -> Value {
+    let row = |entry: &Entry| {
+        let (instance, outlook) = (&entry.instance, outlook(entry, now.mono_ms));
+        json!({
+            "instance_id": instance.spec.instance_id,
+            "target": instance.target.name(),
+            "state": instance.state.name(),
+            "next": outlook.next,
+            "reason": outlook.reason,
+            "at": outlook.at_ms.map(|at_ms| now.unix_of(at_ms)),
+        })
+    };
+    json!({ "instances": table.iter().map(row).collect::<Vec<_>>() })
+}
+
+/// What comes next for an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// `nothing`, `wait`, `launch`, `SIGTERM` or `SIGKILL`.
+    pub next: &'static str,
+    /// Why, in words.
+    pub reason: String,
+    /// When, if that is known.
+    pub at_ms: Option<u64>,
+}
+
+/// Says what comes next for an instance if nothing happens, and why.
+#[must_use]
+pub fn outlook(entry: &Entry, now_ms: u64) -> Outlook {
+    let Entry { instance, observed, .. } = entry;
+    let (next, reason, at_ms) = match instance.state {
+        State::Inoperable => ("nothing", inoperable(instance), None),
+        State::Down => down(instance, observed),
+        State::StartAt { at_ms } => ("launch", after_failure(instance, now_ms), Some(at_ms)),
+        State::Start => ("wait", "it is being counted what is left of its last run".to_owned(), None),
+        State::WaitStart { overdue: false, .. } => ("wait", "it is being launched".to_owned(), None),
+        State::WaitStart { since_ms, overdue: true } => {
+            let waited = words::duration(now_ms.saturating_sub(since_ms));
+            ("wait", format!("the system has been starting it for {waited}"), None)
+        }
+        State::Up => ("nothing", "it runs as it should".to_owned(), None),
+        State::WaitDead(stopping) => {
+            let next = match stopping.step {
+                StopStep::Interrupted => "SIGTERM",
+                StopStep::Terminated if instance.spec.stop.kill => "SIGKILL",
+                StopStep::Terminated | StopStep::Refused => "wait",
+                StopStep::Killed => "SIGKILL",
+            };
+            let at_ms = entry.wake_at_ms.filter(|_| next != "wait");
+            (next, stopping_reason(instance, observed, stopping.step), at_ms)
+        }
+    };
+    Outlook { next, reason, at_ms }
+}
+
+fn inoperable(instance: &Instance) -> String {
+    match &instance.operable {
+        Operable::No(why) | Operable::Pending(why) => why.clone(),
+        Operable::Yes => "it can be manipulated again".to_owned(),
+    }
+}
+
+fn down(instance: &Instance, observed: &Observed) -> (&'static str, String, Option<u64>) {
+    if instance.wanted() == Target::Down {
+        return match observed.leftovers {
+            None => ("wait", "it is being counted what is left of it".to_owned(), None),
+            Some(_) => ("nothing", "it is down as it should be".to_owned(), None),
+        };
+    }
+    match &instance.operable {
+        _ if instance.given_up => {
+            ("nothing", "it said with its exit code not to launch it again; ask it up".to_owned(), None)
+        }
+        Operable::Pending(what) => ("launch", what.clone(), None),
+        Operable::Yes | Operable::No(_) => ("launch", "it should be up".to_owned(), None),
+    }
+}
+
+fn after_failure(instance: &Instance, now_ms: u64) -> String {
+    let how = instance.last_end.as_deref().map_or_else(String::new, |ended| ended.how.to_string());
+    match instance.failures.recent(now_ms) {
+        0 | 1 => format!("it failed: {how}"),
+        count => format!("it failed {count} times in two minutes, the last time: {how}"),
+    }
+}
+
+fn stopping_reason(instance: &Instance, observed: &Observed, step: StopStep) -> String {
+    let why = match (&instance.fate, instance.target) {
+        (Fate::Retired, _) => "it is gone from the site config",
+        (Fate::Replaced { .. }, _) => "it became something else in the site config",
+        (Fate::Kept, Target::Down) => "it should be down",
+        (Fate::Kept, Target::Up) => "it is launched again when this run has ended",
+    };
+    let runs = matches!(observed.process, Process::Running { .. });
+    let how = match (step, runs, observed.leftovers) {
+        (StopStep::Interrupted, ..) => "SIGINT was sent".to_owned(),
+        (StopStep::Terminated, true, _) => "it has not ended by SIGINT, SIGTERM was sent".to_owned(),
+        (StopStep::Terminated, false, left) => {
+            format!("{} of it did not end with it, SIGTERM was sent", words::processes(left.unwrap_or(0)))
+        }
+        (StopStep::Killed, ..) => "it has not ended even by SIGKILL".to_owned(),
+        (StopStep::Refused, ..) => "it has not ended, and may not be killed".to_owned(),
+    };
+    format!("{why}; {how}")
+}
