@@ -112,11 +112,12 @@ pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
 
     let targets = TargetFile::in_dir(state.path());
     let first = place.first_start(&targets);
-    let manager = Manager::new(processes, clock, workers, targets, place.reader(), place.config.clone());
+    let manager =
+        Manager::new(processes, clock, workers.clone(), targets, place.reader(), place.config.clone());
     manager.prepare(first).await;
 
     let (dying, mut died) = watch::channel(false);
-    let agent = ops::agent(place.agent_config(), &manager, &logs, &dying);
+    let agent = ops::agent(place.agent_config(workers), &manager, &logs, &dying);
     let _control = serve_control(state.path(), &agent).await;
     let mut conflict = agent.identity_conflict();
     loop {
@@ -267,7 +268,7 @@ impl Place {
         })
     }
 
-    fn agent_config(&self) -> AgentConfig {
+    fn agent_config(&self, workers: Workers) -> AgentConfig {
         let hub = &self.selected.site.hub;
         AgentConfig {
             address_root: hub.address_root.clone(),
@@ -276,6 +277,7 @@ impl Place {
             wamp: Some(ClientOptions::new(hub.wamp_server.clone(), hub.wamp_realm.clone())),
             policy: self.policy.clone(),
             log: LogOptions { dir: self.host.log_dir.clone(), stdout: !self.args.quiet },
+            workers: Some(workers),
         }
     }
 }

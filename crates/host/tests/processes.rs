@@ -1,0 +1,281 @@
+//! The manager over real processes: what crashes, what is stubborn, what leaves things behind, what prints a lot.
+
+mod world;
+
+use std::time::Duration;
+
+use campanile_host::drive::logs::{From, Stream};
+use campanile_host::model::StopPolicy;
+use serde_json::json;
+use world::{World, children, command, is_alive, running, script, with};
+
+/// A word that marks the processes of one test: unlike any other test's, and the same in all of its processes.
+fn mark(test: &str) -> String {
+    format!("{test}-{}", std::process::id())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_in_the_first_second_is_seen_counted_and_explained() {
+    let text = "echo measuring; echo 'no such device' >&2; exit 3";
+    let world = World::start(vec![with(script("a", text), |spec| spec.restart.delay_ms = 60_000)]).await;
+    world.until_state("a", "start_at").await;
+    let child = world.child("a").unwrap();
+    assert!(child["stability"].as_f64().unwrap() <= 0.5, "{child}");
+    assert_eq!(child["last_exit"]["code"], 3);
+    assert_eq!(child["reason"], "it failed: exit code 3");
+    let messages = world.messages();
+    for text in [
+        "Launched Test:a\n",
+        "Detected exit of Test:a with code 3.\n",
+        "stderr output from Test:a: no such device\n",
+        "stdout output from Test:a: measuring\n",
+    ] {
+        assert!(messages.contains(text), "{text:?} in:\n{messages}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_cannot_be_started_is_told_in_the_systems_words() {
+    let missing = with(command("a", &["/no/such/program"]), |spec| spec.restart.delay_ms = 60_000);
+    let nowhere = with(command("b", &["true"]), |spec| {
+        spec.cwd = Some("/no/such/directory".into());
+        spec.restart.delay_ms = 60_000;
+    });
+    let world = World::start(vec![missing, nowhere]).await;
+    world
+        .until_told("Launch of Test:a failed: cannot run \"/no/such/program\": No such file or directory")
+        .await;
+    world
+        .until_told("Launch of Test:b failed: its working directory /no/such/directory does not exist")
+        .await;
+    assert_eq!(world.state("a"), "start_at");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waits_grow_while_it_goes_on_failing() {
+    let world = World::start(vec![script("a", "exit 1")]).await;
+    for wait in ["0.1", "0.2", "0.4"] {
+        world.until_told(&format!("next launch in {wait} s")).await;
+    }
+    world.until("ten launches", |world| world.child("a").unwrap()["restarts"].as_u64().unwrap() >= 10).await;
+    assert!(!world.messages().contains("next launch in 0.8 s"), "{}", world.messages());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_child_is_launched_again_and_the_signal_is_told() {
+    let world = World::start(vec![script("a", "exec sleep 1000")]).await;
+    world.until_state("a", "up").await;
+    let first = world.pid("a").unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(first as i32).unwrap(),
+        rustix::process::Signal::SEGV,
+    )
+    .unwrap();
+    world.until("another process", |world| world.pid("a").is_some_and(|pid| pid != first)).await;
+    assert!(
+        world.messages().contains("Detected exit of Test:a by signal 11 (SIGSEGV)"),
+        "{}",
+        world.messages()
+    );
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forking_agent_that_ignores_signals_and_leaves_its_session_is_gone_after_its_grace() {
+    let mark = mark("stubborn");
+    let text = format!(
+        "trap '' INT TERM
+         (trap '' INT TERM; setsid sh -c 'trap \"\" INT TERM; while :; do sleep 0.05; done' {mark}) &
+         setsid -f sh -c 'trap \"\" INT TERM; while :; do sleep 0.05; done' {mark}
+         while :; do sleep 0.05; done"
+    );
+    let stubborn = with(command("a", &["/bin/sh", "-c", &text, &mark]), |spec| {
+        spec.stop = StopPolicy { grace_ms: 1000, kill: true };
+    });
+    let world = World::start(vec![stubborn]).await;
+    world.until("three of them", |_| running(&mark).len() >= 3).await;
+    world.ask("a", "down").await;
+    world.until_state("a", "down").await;
+    assert!(running(&mark).is_empty(), "something is left");
+    let messages = world.messages();
+    assert!(messages.contains("Test:a has not ended by SIGINT; sending SIGTERM"), "{messages}");
+    assert!(messages.contains("Agent instance Test:a refused to die."), "{messages}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instrument_that_may_not_be_killed_is_not() {
+    let text = "trap '' INT TERM; while [ ! -e \"$GO\" ]; do sleep 0.01; done";
+    let go = tempfile::tempdir().unwrap();
+    let file = go.path().join("go");
+    let gentle = with(script("a", text), |spec| {
+        spec.stop = StopPolicy { grace_ms: 100, kill: false };
+        spec.env = vec![("GO".to_owned(), file.display().to_string())];
+    });
+    let world = World::start(vec![gentle]).await;
+    world.until_state("a", "up").await;
+    let pid = world.pid("a").unwrap();
+    world.ask("a", "down").await;
+    world.until_told("It may not be killed; waiting for it.").await;
+    assert!(is_alive(pid));
+    std::fs::write(&file, "").unwrap();
+    world.until_state("a", "down").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_crashed_agent_leaves_behind_is_ended_before_it_is_launched_again() {
+    let mark = mark("leaves");
+    let text = format!(
+        "setsid -f sh -c 'sleep 1000; :' {mark}; [ -e \"$GO\" ] && exec sleep 1000; touch \"$GO\"; exit 1"
+    );
+    let go = tempfile::tempdir().unwrap();
+    let file = go.path().join("go").display().to_string();
+    let leaves = with(script("a", &text), |spec| spec.env = vec![("GO".to_owned(), file)]);
+    let world = World::start(vec![leaves]).await;
+    world.until_told("that an earlier run of Test:a left").await;
+    world.until("it is up again", |world| world.state("a") == "up" && running(&mark).len() == 1).await;
+    world.stop().await;
+    assert!(running(&mark).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orphans_are_reaped_when_they_end() {
+    let world =
+        World::start(vec![script("a", "for i in 1 2 3; do setsid -f true; done; exec sleep 1000")]).await;
+    world.until_state("a", "up").await;
+    world.until("no zombies", |world| children() == [world.pid("a").unwrap_or(0)]).await;
+    world.stop().await;
+    assert!(children().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_children_come_up_and_go_down() {
+    let ids: Vec<String> = (0..200).map(|number| format!("c{number}")).collect();
+    let world = World::start(ids.iter().map(|id| script(id, "exec sleep 1000")).collect()).await;
+    world.until("all are up", |world| world.count("up") == 200).await;
+    let mut pids: Vec<u32> = ids.iter().map(|id| world.pid(id).unwrap()).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    assert_eq!(pids.len(), 200);
+    world.ask("all", "down").await;
+    world.until("all are down", |world| world.count("down") == 200).await;
+    assert!(pids.iter().all(|pid| !is_alive(*pid)));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_orderly_stop_ends_everything_and_no_question_mark_holds_it_up() {
+    let mut ghost = command("ghost", &["true"]);
+    ghost.problem = Some("line 7: no such thing".to_owned());
+    let world = World::start(vec![script("a", "exec sleep 1000"), ghost]).await;
+    world.until_state("a", "up").await;
+    assert_eq!(world.state("ghost"), "?");
+    let pid = world.pid("a").unwrap();
+    world.stop().await;
+    assert!(!is_alive(pid));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn output_is_kept_below_its_limit_and_can_be_read_on() {
+    const LIMIT_BYTES: u64 = 10_000;
+    let text = "i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i+1)); done; exec sleep 1000";
+    let world = World::start_with(vec![script("a", text)], LIMIT_BYTES).await;
+    let read = |world: &World| world.logs.read("a", Stream::Stdout, From::LastLines(1)).unwrap();
+    world
+        .until("the last line, with cuts on the way", |world| {
+            world.logs.trim().unwrap();
+            read(world).text == "line 4999\n"
+        })
+        .await;
+    let files = std::fs::read_dir(world.state_dir().join("output")).unwrap();
+    let size: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    assert!(size <= 3 * LIMIT_BYTES, "{size} bytes are kept");
+    let call = world.agent.dispatch(
+        "test.hm.logs",
+        vec!["a".into(), json!({"lines": 2}).into()],
+        Default::default(),
+    );
+    let answer = call.await.unwrap().to_json();
+    assert_eq!(answer["streams"][0]["text"], "line 4998\nline 4999\n");
+    assert_eq!(answer["streams"][1]["text"], "");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_follows_waits_for_what_comes() {
+    let go = tempfile::tempdir().unwrap();
+    let file = go.path().join("go");
+    let text = "echo first; while [ ! -e \"$GO\" ]; do sleep 0.01; done; echo second; exec sleep 1000";
+    let env = vec![("GO".to_owned(), file.display().to_string())];
+    let world = World::start(vec![with(script("a", text), |spec| spec.env = env)]).await;
+    let read = |offset: u64| {
+        let options = json!({"stream": "stdout", "offset": offset, "wait": 10});
+        world.agent.dispatch("test.hm.logs", vec!["a".into(), options.into()], Default::default())
+    };
+    let first = read(0).await.unwrap().to_json();
+    assert_eq!(first["streams"][0]["text"], "first\n");
+    let next = read(first["streams"][0]["next_offset"].as_u64().unwrap());
+    let write = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        std::fs::write(&file, "").unwrap();
+    };
+    let (next, ()) = tokio::join!(next, write);
+    assert_eq!(next.unwrap().to_json()["streams"][0]["text"], "second\n");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_config_that_cannot_be_used_fails_the_update_and_changes_nothing() {
+    let world = World::start(vec![script("a", "exec sleep 1000")]).await;
+    world.until_state("a", "up").await;
+    world.edit_site(Err("default.yaml:3: there is no hub"));
+    let session = world.update(json!({"reload_config": true, "requests": [["a", "down"]]})).await;
+    assert_eq!(session["success"], false, "{session}");
+    assert!(session["messages"].to_string().contains("default.yaml:3: there is no hub"), "{session}");
+    let status = world.manager.data()["config_parse_status"]["[SCF]"].clone();
+    assert_eq!(status[0], false, "{status}");
+    world.until_state("a", "down").await;
+    world.edit_site(Ok(vec![script("b", "exec sleep 1000")]));
+    assert_eq!(world.update(json!({"reload_config": true})).await["success"], true);
+    world.until("b in place of a", |world| world.state("b") == "up" && world.state("a") == "gone").await;
+    assert_eq!(world.manager.data()["config_parse_status"]["[SCF]"][0], true);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_was_stopped_can_be_started_again_and_returns_to_the_site_config() {
+    let world = World::start(vec![script("a", "exec sleep 1000")]).await;
+    world.until_state("a", "up").await;
+    world.ask("a", "down").await;
+    world.until_state("a", "down").await;
+    let refused = world.call("start", "manager", json!({})).await;
+    assert_eq!(refused[0], -1, "{refused}");
+    assert!(campanile_host::ops::stop_manager(&world.agent, &world.manager).await);
+    let session = world.update(json!({"requests": [["a", "up"]]})).await;
+    assert_eq!(session["success"], false);
+    assert!(session["messages"].to_string().contains("Manager process is not running"), "{session}");
+    assert_eq!(world.call("start", "manager", json!({})).await[0], 0);
+    world.until_state("a", "up").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_manager_that_dies_leaves_no_second_copy_and_loses_no_target() {
+    let mark = mark("survives");
+    let sleeper = |id: &str| command(id, &["/bin/sh", "-c", "sleep 1000; :", &mark]);
+    let world = World::start(vec![sleeper("a"), sleeper("b")]).await;
+    world.until("both are up", |_| running(&mark).len() == 2).await;
+    world.ask("b", "down").await;
+    world.until_state("b", "down").await;
+    let old = running(&mark);
+    let world = world.crash_and_start_again().await;
+    world.until("a is up, and alone", |world| world.state("a") == "up" && running(&mark).len() == 1).await;
+    assert_ne!(running(&mark), old, "this version does not adopt, it replaces");
+    assert_eq!(world.state("b"), "down", "{}", world.messages());
+    assert_eq!(world.child("b").unwrap()["target_state"], "down");
+    world.stop().await;
+}
