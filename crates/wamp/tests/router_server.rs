@@ -1,6 +1,7 @@
 //! The router on real sockets: peers that are slow, dead, silent, hostile or many.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+#[macro_use]
 mod peer;
 
 use std::io::{Read, Write};

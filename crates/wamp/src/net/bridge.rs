@@ -158,9 +158,16 @@ async fn make_call(hub: &Arc<Hub>, call: Call) -> (StatusCode, Vec<u8>) {
     (StatusCode::OK, body)
 }
 
+/// A result without anything has one null, since clients look at the first element.
 fn result(payload: Payload) -> Vec<u8> {
-    let (args, kwargs) = payload.into_values().unwrap_or_default();
-    let mut body = Dict::new().with("args", args);
+    let (mut args, kwargs) = payload.into_values().unwrap_or_default();
+    if args.is_empty() && kwargs.is_empty() {
+        args.push(Value::Null);
+    }
+    let mut body = Dict::new();
+    if !args.is_empty() {
+        body.insert("args", args);
+    }
     if !kwargs.is_empty() {
         body.insert("kwargs", kwargs);
     }

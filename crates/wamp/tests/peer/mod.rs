@@ -24,7 +24,6 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const REALM: &str = "test_realm";
 
 /// Lists of values, written as JSON.
-#[macro_export]
 macro_rules! say {
     ($($json:tt)+) => { campanile_wamp::Value::from(serde_json::json!($($json)+)) };
 }
@@ -213,6 +212,19 @@ impl RawPeer {
                 Err(error) => panic!("nothing heard: {error}"),
             }
         }
+    }
+
+    /// What is heard within this time, or nothing.
+    pub(crate) fn hear_within(&mut self, time: Duration) -> Option<Heard> {
+        self.tcp().set_read_timeout(Some(time)).unwrap();
+        let heard = match self.hear_websocket() {
+            Ok(Message::Close(frame)) => Some(Heard::Closed(frame.map(|frame| frame.code.into()))),
+            Err(error) if is_closed(&error) => Some(Heard::Closed(None)),
+            Ok(other) => panic!("{other:?}"),
+            Err(_nothing) => None,
+        };
+        self.tcp().set_read_timeout(Some(TIMEOUT)).unwrap();
+        heard
     }
 
     /// The next WebSocket message, pings and pongs included.
