@@ -1,13 +1,13 @@
 //! `campanile agent`: the sample agents.
 
-use campanile_ocs::site_config::SiteArgs;
+use campanile_ocs::site_config::{InstanceConfig, SiteArgs};
 use clap::{Subcommand, ValueEnum};
 
 use crate::failure::{Failure, Outcome};
-use crate::runtime;
-use crate::samples::bench::{self, Bench};
+use crate::samples::bench::{self, Bench, Place};
 use crate::samples::flaky::{self, Crash, Mood};
 use crate::samples::{camera, pump, thermometer, weather};
+use crate::{cli, runtime};
 
 /// The longest mean time between crashes, in seconds: a day.
 const EVERY_MAX_S: f64 = 86_400.0;
@@ -105,6 +105,17 @@ impl Instrument {
         }
     }
 
+    /// The word on the command line.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Thermometer { .. } => "thermometer",
+            Self::Weather { .. } => "weather",
+            Self::Pump { .. } => "pump",
+            Self::Camera { .. } => "camera",
+            Self::Flaky { .. } => "flaky",
+        }
+    }
+
     /// The class in the site config.
     fn agent_class(&self) -> &'static str {
         match self {
@@ -122,7 +133,28 @@ pub(crate) fn run(args: Args) -> Outcome {
     runtime::block_on(operate(args.instrument))?
 }
 
-async fn operate(instrument: Instrument) -> Outcome {
+/// The command line once more, with the arguments that the site config has for this instance merged into it.
+fn reread(given: &Instrument, instance: &InstanceConfig) -> Result<Instrument, Failure> {
+    let name = given.name();
+    let own = std::env::args().skip_while(|arg| arg != "agent").skip_while(|arg| arg != name).skip(1);
+    let mut line = vec!["campanile".to_owned(), "agent".to_owned(), name.to_owned()];
+    line.extend(instance.merged_arguments(own));
+    let cli = cli::parse(line.into_iter().map(Into::into).collect()).map_err(|error| {
+        let said = error.to_string();
+        Failure::Usage(format!("the arguments of {} in the site config: {said}", instance.instance_id))
+    })?;
+    match cli.command {
+        cli::Command::Agent(args) => Ok(args.instrument),
+        _ => Err(Failure::Usage(format!("the arguments of {} make no agent", instance.instance_id))),
+    }
+}
+
+async fn operate(given: Instrument) -> Outcome {
+    let place = Place::find(given.agent_class(), &given.common().site)?;
+    let instrument = match &place.instance {
+        Some(instance) => reread(&given, instance)?,
+        None => given,
+    };
     let common = instrument.common();
     let rate_hz = common.sample_rate;
     if !(bench::RATE_MIN_HZ..=bench::RATE_MAX_HZ).contains(&rate_hz) {
@@ -133,7 +165,7 @@ async fn operate(instrument: Instrument) -> Outcome {
         )));
     }
     let at_start = common.mode == StartMode::Acq;
-    let bench = Bench::new(instrument.agent_class(), &common.site)?;
+    let bench = Bench::new(place, instrument.agent_class())?;
     match instrument {
         Instrument::Thermometer { channels, .. } => {
             thermometer::agent(bench, usize::from(channels), rate_hz, at_start).run().await

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use campanile_ocs::site_config::{self, Mode, SiteArgs};
+use campanile_ocs::site_config::{self, ConfigReport, SiteArgs};
 use clap::Subcommand;
 
-use crate::failure::{EXIT_USAGE, Failure, Outcome};
-use crate::{output, this_site};
+use crate::failure::{Failure, Outcome};
+use crate::output;
 
 /// Look at the site config
 #[derive(clap::Args, Debug)]
@@ -52,43 +52,24 @@ pub(crate) fn run(args: Args) -> Outcome {
 }
 
 fn check(args: CheckArgs) -> Outcome {
-    let (site, diagnostics) = match &args.file {
-        Some(path) => site_config::load(path),
-        None => match this_site::select(Mode::Control, &args.site) {
-            Ok(selected) => (Some(selected.site), selected.diagnostics),
-            Err(error) => (None, error.diagnostics),
+    let path = match args.file {
+        Some(path) => path,
+        None => match site_config::find_file(&args.site, &|name| std::env::var(name).ok())? {
+            Some(path) => path,
+            None => return Err(Failure::Usage("with --site none there is no file to check".to_owned())),
         },
     };
-    let path = site.as_ref().map(|site| site.path.display().to_string());
-    let summary = site.as_ref().map(|site| {
-        let instances: usize = site.hosts.iter().map(|host| host.instances.len()).sum();
-        (site.hosts.len(), instances)
-    });
+    let report = ConfigReport::of(&path);
     if args.json {
-        let mut report = diagnostics.to_json();
-        if let Some(object) = report.as_object_mut() {
-            object.insert("file".into(), path.into());
-            object.insert("hosts".into(), summary.map(|(hosts, _)| hosts).into());
-            object.insert("instances".into(), summary.map(|(_, instances)| instances).into());
+        output::print_json(&report.to_json())?;
+    } else {
+        if !report.diagnostics.is_empty() {
+            output::print_error(&report.diagnostics.render(output::stderr_coloured()));
         }
-        output::print_json(&report)?;
-        return if diagnostics.has_errors() { Err(Failure::Told(EXIT_USAGE)) } else { Ok(()) };
+        output::print(&format!("{}\n", report.summary()))?;
     }
-    if diagnostics.has_errors() {
-        return Err(Failure::Config(diagnostics));
+    match report.exit_code() {
+        0 => Ok(()),
+        code => Err(Failure::Told(code)),
     }
-    if !diagnostics.is_empty() {
-        output::print_error(&diagnostics.render(output::stderr_coloured()));
-    }
-    let (hosts, instances) = summary.unwrap_or_default();
-    output::print(&format!(
-        "{}: ok, {hosts} host{}, {instances} instance{}\n",
-        path.unwrap_or_default(),
-        plural(hosts),
-        plural(instances)
-    ))
-}
-
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }

@@ -130,9 +130,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_plan_says_what_comes_next_when_and_why() {
-        let report = PlanReport {
+    fn report() -> PlanReport {
+        PlanReport {
             managers: vec![
                 ManagerPlan {
                     instance_id: "hm-dome".into(),
@@ -152,7 +151,17 @@ mod tests {
                     instances: vec![],
                 },
             ],
-        };
+        }
+    }
+
+    #[test]
+    fn the_json_form_of_the_plan_is_stable() {
+        insta::assert_json_snapshot!(report());
+    }
+
+    #[test]
+    fn a_plan_says_what_comes_next_when_and_why() {
+        let shown = text(&report(), 100.0);
         let expected = "\
 dome  hm-dome
   INSTANCE  STATE     TARGET  NEXT     WHEN   WHY
@@ -160,7 +169,6 @@ dome  hm-dome
   thermo1   up        up      nothing         it runs as it should
 
 ";
-        let shown = text(&report, 100.0);
         assert_eq!(shown, expected, "\n{shown}");
     }
 }

@@ -101,6 +101,7 @@ mod tests {
             problem: None,
         };
         let declared = [DeclaredHost {
+            problem: None,
             name: "h".into(),
             instances: vec![
                 instance("hm", "HostManager", Management::HostManager),

@@ -174,6 +174,7 @@ mod tests {
 
     fn fleet(children: &[Value]) -> Fleet {
         let declared = [DeclaredHost {
+            problem: None,
             name: "h".into(),
             instances: vec![DeclaredInstance {
                 instance_id: "hm".into(),

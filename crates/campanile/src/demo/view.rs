@@ -83,7 +83,7 @@ mod tests {
                 problem: None,
             })
             .collect();
-        Fleet::build(&[DeclaredHost { name: "dome".into(), instances }], &BTreeMap::new())
+        Fleet::build(&[DeclaredHost { problem: None, name: "dome".into(), instances }], &BTreeMap::new())
     }
 
     fn draw(fleet: &Fleet, height: usize) -> Vec<String> {

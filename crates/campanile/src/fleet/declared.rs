@@ -66,6 +66,8 @@ impl DeclaredInstance {
 pub(crate) struct DeclaredHost {
     pub(crate) name: String,
     pub(crate) instances: Vec<DeclaredInstance>,
+    /// Why the whole block is unusable, if it is.
+    pub(crate) problem: Option<String>,
 }
 
 impl DeclaredHost {
@@ -85,6 +87,7 @@ pub(crate) fn hosts(site: &SiteConfig) -> Vec<DeclaredHost> {
         .map(|host| DeclaredHost {
             name: host.name.clone(),
             instances: host.instances.iter().map(instance).collect(),
+            problem: host.problem.clone(),
         })
         .collect()
 }

@@ -142,6 +142,7 @@ mod tests {
     fn fleet() -> Fleet {
         let declared = [
             DeclaredHost {
+                problem: None,
                 name: "h1".into(),
                 instances: vec![
                     instance("hm1", Management::HostManager),
@@ -151,11 +152,17 @@ mod tests {
                 ],
             },
             DeclaredHost {
+                problem: None,
                 name: "h2".into(),
                 instances: vec![instance("hm2", Management::HostManager), instance("c", Management::Docker)],
             },
-            DeclaredHost { name: "h3".into(), instances: vec![instance("orphan", Management::Host)] },
             DeclaredHost {
+                problem: None,
+                name: "h3".into(),
+                instances: vec![instance("orphan", Management::Host)],
+            },
+            DeclaredHost {
+                problem: None,
                 name: "h4".into(),
                 instances: vec![
                     instance("hm4a", Management::HostManager),

@@ -99,6 +99,8 @@ pub(crate) struct HostView {
     pub(crate) rows: Vec<Row>,
     /// Reports of this host's HostManagers, in the order of the site config.
     pub(crate) managers: Vec<ManagerReport>,
+    /// Why this client cannot read the whole block of the site config, if so.
+    pub(crate) problem: Option<String>,
 }
 
 /// The whole site.
@@ -195,7 +197,7 @@ fn build_host(
     }
     rows.iter_mut().for_each(Row::settle_class);
     rows.sort_by(|a, b| (a.management, &a.instance_id).cmp(&(b.management, &b.instance_id)));
-    HostView { name: host.name.clone(), rows, managers }
+    HostView { name: host.name.clone(), rows, managers, problem: host.problem.clone() }
 }
 
 fn note_manager(manager: &ManagerReport, warnings: &mut Vec<Warning>) {

@@ -28,6 +28,7 @@ pub(crate) struct Router<'a> {
 #[derive(Debug, Serialize)]
 pub(crate) struct Host<'a> {
     name: &'a str,
+    problem: Option<&'a str>,
     managers: Vec<Manager<'a>>,
     instances: Vec<Instance<'a>>,
 }
@@ -83,6 +84,7 @@ pub(crate) fn site<'a>(site_file: &'a str, router: Router<'a>, fleet: &'a Fleet)
 fn host(host: &HostView) -> Host<'_> {
     Host {
         name: &host.name,
+        problem: host.problem.as_deref(),
         managers: host.managers.iter().map(manager).collect(),
         instances: host.rows.iter().filter(|row| !row.is_manager()).map(instance).collect(),
     }
@@ -124,5 +126,19 @@ fn instance(row: &Row) -> Instance<'_> {
         next_at: child.and_then(|child| child.next_at),
         reason: child.and_then(|child| child.reason.as_deref()),
         problem: row.problem.as_deref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::render::status::tests::fleet;
+
+    use super::*;
+
+    #[test]
+    fn the_json_form_of_the_status_is_stable() {
+        let fleet = fleet();
+        let router = Router { url: "http://127.0.0.1:8001/call", reachable: true, problem: None };
+        insta::assert_json_snapshot!(site("/etc/ocs/default.yaml", router, &fleet));
     }
 }

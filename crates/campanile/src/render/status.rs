@@ -33,7 +33,9 @@ fn paint(text: &str, code: &str, style: Style) -> String {
 
 fn heading(host: &HostView, style: Style) -> String {
     let mut out = paint(&host.name, BOLD, style);
-    if host.managers.is_empty() {
+    if let Some(problem) = &host.problem {
+        out.push_str(&paint(&format!("  unusable: {problem}"), RED, style));
+    } else if host.managers.is_empty() {
         out.push_str("  no HostManager");
     }
     for manager in &host.managers {
@@ -186,7 +188,7 @@ fn warning_text(warning: &Warning) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use serde_json::json;
@@ -197,7 +199,8 @@ mod tests {
     const PLAIN: Style = Style { colour: false, width: None };
     const NOW: f64 = 10_000.0;
 
-    fn fleet() -> Fleet {
+    /// A site with something of everything.
+    pub(in crate::render) fn fleet() -> Fleet {
         let instance = |id: &str, class: &str, management| DeclaredInstance {
             instance_id: id.into(),
             agent_class: class.into(),
@@ -206,6 +209,7 @@ mod tests {
         };
         let declared = [
             DeclaredHost {
+                problem: None,
                 name: "dome".into(),
                 instances: vec![
                     instance("hm-dome", "HostManager", Management::HostManager),
@@ -216,6 +220,7 @@ mod tests {
                 ],
             },
             DeclaredHost {
+                problem: None,
                 name: "lab".into(),
                 instances: vec![
                     instance("hm-lab", "HostManager", Management::HostManager),

@@ -1,5 +1,6 @@
 //! What every sample agent shares: where it finds itself in the site, how it acquires data, and how it ends.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use campanile_ocs::agent::{
     Agent, AgentBuilder, AgentConfig, FeedSpec, LogOptions, Param, ParamSpec, ParamType, Policy, ProcessSpec,
     unix_now_s,
 };
-use campanile_ocs::site_config::{Mode, Selected, SiteArgs};
+use campanile_ocs::site_config::{InstanceConfig, Mode, Selected, SiteArgs, SiteConfig};
 use campanile_wamp::net::client::ClientOptions;
 use campanile_wamp::{Dict, Value};
 use serde_json::{Map, json};
@@ -63,19 +64,36 @@ pub(crate) struct Acquisition {
     pub(crate) at_start: bool,
 }
 
-impl Bench {
-    /// Finds this agent in the site config.
-    pub(crate) fn new(agent_class: &str, args: &SiteArgs) -> Result<Self, Failure> {
+/// Where an agent belongs.
+pub(crate) struct Place {
+    site: SiteConfig,
+    log_dir: Option<PathBuf>,
+    instance_id: String,
+    /// Its entry in the site config; `None` with `--site none`.
+    pub(crate) instance: Option<InstanceConfig>,
+}
+
+impl Place {
+    /// Finds the agent in the site config.
+    pub(crate) fn find(agent_class: &str, args: &SiteArgs) -> Result<Self, Failure> {
         let Selected { site, host, instance, .. } = this_site::select(Mode::Agent(agent_class), args)?;
-        let id = instance.map(|instance| instance.instance_id).or_else(|| args.instance_id.clone());
-        let Some(id) = id else {
+        let id = instance.as_ref().map(|instance| instance.instance_id.clone());
+        let Some(instance_id) = id.or_else(|| args.instance_id.clone()) else {
             return Err(Failure::Usage("without a site config, --instance-id is needed".to_owned()));
         };
+        Ok(Self { site, log_dir: host.and_then(|host| host.log_dir), instance_id, instance })
+    }
+}
+
+impl Bench {
+    /// An agent at its place that can do nothing yet.
+    pub(crate) fn new(place: Place, agent_class: &str) -> Result<Self, Failure> {
+        let Place { site, log_dir, instance_id: id, .. } = place;
         let mut config = AgentConfig::new(&site.hub.address_root, &id, agent_class);
         config.wamp = Some(ClientOptions::new(&site.hub.wamp_server, &site.hub.wamp_realm));
         config.policy = Policy::parse(site.hub.access_policy.as_deref())
             .map_err(|error| Failure::Usage(error.to_string()))?;
-        config.log = LogOptions { dir: host.and_then(|host| host.log_dir), stdout: true };
+        config.log = LogOptions { dir: log_dir, stdout: true };
         Ok(Self { builder: AgentBuilder::new(config) })
     }
 

@@ -19,6 +19,7 @@ fn instance(instance_id: &str, agent_class: &str, management: Management) -> Dec
 
 fn host(name: &str, instances: &[(&str, &str, Management)]) -> DeclaredHost {
     DeclaredHost {
+        problem: None,
         name: name.into(),
         instances: instances.iter().map(|(id, class, management)| instance(id, class, *management)).collect(),
     }
