@@ -185,7 +185,7 @@ impl Bus {
             Err(OcsError::RouterUnreachable { .. } | OcsError::NotAuthorized(_)) => {
                 ManagerReport::silent(id, ManagerState::Unknown, None)
             }
-            Err(error) => ManagerReport::silent(id, ManagerState::Unknown, Some(error.to_string())),
+            Err(error) => ManagerReport::silent(id, ManagerState::Unknown, Some(told(error))),
         }
     }
 
@@ -270,7 +270,7 @@ impl Bus {
                 ManagerState::Down => "it is not running".to_owned(),
                 _ => "it cannot tell; only Campanile's HostManager plans ahead".to_owned(),
             }),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(told(error)),
         }
     }
 
@@ -283,12 +283,17 @@ impl Bus {
         timeout: Option<Duration>,
     ) -> Result<OpReply, String> {
         let Link::Open(client) = &self.link else { return Err("the router was not reached".to_owned()) };
-        client.op(&self.site.address(id), action, op, params.clone(), timeout).await.map_err(|error| {
-            match error {
-                OcsError::NoSuchAgent { .. } => "it is not running".to_owned(),
-                error => error.to_string(),
-            }
-        })
+        client.op(&self.site.address(id), action, op, params.clone(), timeout).await.map_err(told)
+    }
+}
+
+/// An error of a request to a HostManager, as something that can be said of it.
+fn told(error: OcsError) -> String {
+    match error {
+        OcsError::NoSuchAgent { .. } => "it is not running".to_owned(),
+        OcsError::CalleeLost { .. } => "it was lost while it worked on the request".to_owned(),
+        OcsError::TimedOut { after, .. } => format!("it did not answer within {} s", after.as_secs()),
+        error => error.to_string(),
     }
 }
 

@@ -76,7 +76,7 @@ fn note(warning: &Warning) -> String {
             "***WARNING -- HostManager {manager} reports multiple states for instance-id={instance_id}; ignoring all but first."
         ),
         Warning::NoAnswer { manager, problem } => {
-            format!("***WARNING -- no answer from HostManager {manager}: {problem}.")
+            format!("***WARNING -- state of HostManager {manager} unknown: {problem}.")
         }
         Warning::Unreadable { manager, file, message } => {
             format!("***WARNING -- HostManager {manager} cannot use {file}: {message}")

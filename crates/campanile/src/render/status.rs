@@ -72,7 +72,11 @@ fn table(host: &HostView, now: f64, style: Style) -> String {
     let has_pids = rows.iter().any(|row| row.child.as_ref().is_some_and(|child| child.pid.is_some()));
     let has_times = rows.iter().any(|row| row.child.as_ref().is_some_and(|child| child.since.is_some()));
     let has_restarts = rows.iter().any(|row| restarts(row) > 0);
-    let has_notes = rows.iter().any(|row| !note(row, now).is_empty());
+    // What a silent HostManager cannot say stands in the heading, not in every row.
+    let silent =
+        !host.managers.is_empty() && host.managers.iter().all(|manager| manager.state != ManagerState::Up);
+    let notes: Vec<String> = rows.iter().map(|row| note(row, silent, now)).collect();
+    let has_notes = notes.iter().any(|note| !note.is_empty());
     let mut header = vec!["INSTANCE", "CLASS", "STATE", "TARGET"];
     for (wanted, name) in
         [(has_pids, "PID"), (has_times, "SINCE"), (has_restarts, "RESTARTS"), (has_notes, "NOTE")]
@@ -82,14 +86,14 @@ fn table(host: &HostView, now: f64, style: Style) -> String {
         }
     }
     table.set_header(header.into_iter().map(|name| Cell::new(name).add_attribute(Attribute::Dim)));
-    for row in rows {
+    for (row, note) in rows.into_iter().zip(notes) {
+        let class = match &row.declared_class {
+            Some(declared) if silent => declared,
+            _ => &row.class_shown,
+        };
         let child = row.child.as_ref();
-        let mut cells = vec![
-            Cell::new(&row.instance_id),
-            Cell::new(&row.class_shown),
-            state_cell(row),
-            Cell::new(&row.target),
-        ];
+        let mut cells =
+            vec![Cell::new(&row.instance_id), Cell::new(class), state_cell(row), Cell::new(&row.target)];
         if has_pids {
             cells.push(Cell::new(
                 child.and_then(|child| child.pid).map_or(String::new(), |pid| pid.to_string()),
@@ -104,7 +108,7 @@ fn table(host: &HostView, now: f64, style: Style) -> String {
             cells.push(Cell::new(if count == 0 { String::new() } else { count.to_string() }));
         }
         if has_notes {
-            cells.push(Cell::new(note(row, now)));
+            cells.push(Cell::new(note));
         }
         table.add_row(cells);
     }
@@ -126,7 +130,7 @@ fn state_cell(row: &Row) -> Cell {
 }
 
 /// Why this row is as it is, in one line; empty when there is nothing to explain.
-pub(crate) fn note(row: &Row, now: f64) -> String {
+fn note(row: &Row, silent: bool, now: f64) -> String {
     let mut parts: Vec<String> = Vec::new();
     if let Some(problem) = &row.problem {
         parts.push(problem.clone());
@@ -156,13 +160,13 @@ pub(crate) fn note(row: &Row, now: f64) -> String {
             parts.push("runs an outdated image".to_owned());
         }
     }
-    if !row.consistent {
+    if !row.consistent && !silent {
         parts.push(match (&row.declared_class, &row.reported_class) {
             (Some(_), None) if row.manager.is_none() => "not reported by a HostManager".to_owned(),
             (None, _) => "not in this site config".to_owned(),
             _ => "this site config and the HostManager disagree".to_owned(),
         });
-    } else if !row.management.takes_targets() && !row.is_manager() && row.problem.is_none() {
+    } else if row.consistent && !row.management.takes_targets() && row.problem.is_none() {
         parts.push("not managed".to_owned());
     }
     parts.join("; ")
@@ -260,8 +264,8 @@ dome  hm-dome up
   registry  RegistryAgent[unman]  ?         ?                              not managed
 
 lab  hm-lab is down: no such agent on the bus
-  INSTANCE  CLASS          STATE  TARGET  NOTE
-  cam1      CameraAgent/?  ?      ?       not reported by a HostManager
+  INSTANCE  CLASS        STATE  TARGET
+  cam1      CameraAgent  ?      ?
 
 warning: hm-dome cannot use its site config and goes on with what it had: no such file
 ";

@@ -1,6 +1,6 @@
 //! A cooled camera.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use campanile_ocs::agent::{FeedSpec, ParamSpec, TaskSpec, unix_now_s};
 use campanile_wamp::{Dict, Value};
@@ -121,12 +121,13 @@ pub(crate) fn agent(mut bench: Bench, rate_hz: f64, at_start: bool) -> Bench {
             async move {
                 let exposure_s = number_of(&params, "exposure")?;
                 Camera::check_exposure(exposure_s)?;
-                let mut done_s = 0.0;
+                let (begin, mut done_s) = (Instant::now(), 0.0);
                 while done_s < exposure_s {
                     context.set_data(json!({ "exposure_s": exposure_s, "done_s": done_s }));
                     let step_s = PROGRESS_EVERY_S.min(exposure_s - done_s);
                     if !context.sleep(Duration::from_secs_f64(step_s)).await {
-                        return Err(format!("Aborted after {done_s} s; the frame is lost."));
+                        let after_s = begin.elapsed().as_secs_f64();
+                        return Err(format!("Aborted after {after_s:.1} s; the frame is lost."));
                     }
                     done_s += step_s;
                 }

@@ -208,7 +208,7 @@ fn a_manager_that_does_not_run_is_down_as_the_documents_say_and_a_silent_one_is_
     let reports = BTreeMap::from([
         report("hm-a", ManagerState::Down, "it is not running"),
         report("hm-b", ManagerState::Sleeping, "its manager process is done"),
-        report("hm-c", ManagerState::Unknown, "no reply within 3 s"),
+        report("hm-c", ManagerState::Unknown, "it did not answer within 5 s"),
     ]);
     let text = render(&HEADING, &Fleet::build(&site, &reports), &[]);
     assert!(
@@ -225,7 +225,7 @@ fn a_manager_that_does_not_run_is_down_as_the_documents_say_and_a_silent_one_is_
     );
     assert!(
         text.ends_with(
-            "Important Notes:\n  ***WARNING -- no answer from HostManager hm-c: no reply within 3 s.\n\n"
+            "Important Notes:\n  ***WARNING -- state of HostManager hm-c unknown: it did not answer within 5 s.\n\n"
         ),
         "{text}"
     );
