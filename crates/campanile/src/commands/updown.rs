@@ -156,7 +156,7 @@ pub(super) async fn watch(
             if *state == Progress::Reached && told.insert(id.clone()) && !quiet && printed.is_ok() {
                 let word = goal.target.word();
                 let after_s = started.elapsed().as_secs_f64();
-                printed = output::print(&format!("  {id} is {word} after {after_s:.1} s\n"));
+                printed = output::print(&format!("  {id} is {word} after {after_s:.2} s\n"));
             }
         }
     })

@@ -1,6 +1,6 @@
 //! What happened between two looks at a site, in words.
 
-use crate::fleet::report::ManagerState;
+use crate::fleet::report::{LastExit, ManagerState};
 use crate::fleet::survey::{Fleet, Row};
 
 /// One line per thing that happened, in the order of the tables.
@@ -44,8 +44,8 @@ fn changes(old: Option<&Row>, new: &Row) -> Vec<String> {
         lines.push(format!("{id} shall be {}", child.target_state));
     }
     let known_exit = before.and_then(|before| before.last_exit.as_ref());
-    if let Some(exit) = &child.last_exit
-        && known_exit != Some(exit)
+    let new_exit = child.last_exit.as_ref().filter(|exit| !known_exit.is_some_and(|known| same(known, exit)));
+    if let Some(exit) = new_exit
         && before.is_some()
     {
         lines.push(format!("{id} has ended: {}", exit.reason));
@@ -61,7 +61,7 @@ fn changes(old: Option<&Row>, new: &Row) -> Vec<String> {
             _ => format!("{id} is up{process}"),
         });
     }
-    if was_up && child.next_action != "up" && child.last_exit.as_ref() == known_exit {
+    if was_up && child.next_action != "up" && new_exit.is_none() {
         lines.push(format!(
             "{id} is {}",
             if child.next_action == "down" { "down" } else { "on its way down" }
@@ -69,7 +69,7 @@ fn changes(old: Option<&Row>, new: &Row) -> Vec<String> {
     } else if before.is_some_and(|before| before.next_action != "down")
         && child.next_action == "down"
         && child.target_state == "down"
-        && child.last_exit.as_ref() == known_exit
+        && new_exit.is_none()
     {
         lines.push(format!("{id} is down"));
     }
@@ -77,6 +77,13 @@ fn changes(old: Option<&Row>, new: &Row) -> Vec<String> {
         lines.push(format!("{id} is called unstable now: it ends too often"));
     }
     lines
+}
+
+/// Is this one and the same end? Its time may differ by a little from one report to the next, since it is worked out
+/// from another clock; two ends are never that near to each other.
+fn same(one: &LastExit, other: &LastExit) -> bool {
+    let apart_s = one.time.zip(other.time).map_or(0.0, |(one, other)| (one - other).abs());
+    one.reason == other.reason && apart_s < 0.5
 }
 
 fn times(count: u64) -> String {
@@ -157,6 +164,16 @@ mod tests {
     fn two_equal_looks_tell_nothing() {
         let look = fleet(child("up", "up", Some(7), 3, Some("exit code 3")));
         assert_eq!(between(&look, &look), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_time_that_jitters_is_no_new_end() {
+        let look = |time: f64| {
+            fleet(Some(json!({"instance_id": "a", "next_action": "down", "target_state": "down",
+                "last_exit": {"time": time, "reason": "exit code 0"}})))
+        };
+        assert_eq!(between(&look(10.0), &look(10.001)), Vec::<String>::new());
+        assert_eq!(between(&look(10.0), &look(13.0)), ["a has ended: exit code 0"]);
     }
 
     #[test]

@@ -129,6 +129,9 @@ fn state_cell(row: &Row) -> Cell {
     }
 }
 
+/// So long after its last crash an agent that runs well again still has a note of it, in seconds.
+const REMINDER_S: f64 = 3_600.0;
+
 /// Why this row is as it is, in one line; empty when there is nothing to explain.
 fn note(row: &Row, silent: bool, now: f64) -> String {
     let mut parts: Vec<String> = Vec::new();
@@ -136,16 +139,18 @@ fn note(row: &Row, silent: bool, now: f64) -> String {
         parts.push(problem.clone());
     }
     if let Some(child) = &row.child {
-        parts.extend(child.reason.clone());
+        // What is as it should be needs no reason.
+        let settled = child.reached(&child.target_state) && row.state != "unstable";
+        parts.extend(child.reason.clone().filter(|_| !settled));
         if row.state == "unstable" && child.last_exit.is_none() {
             parts.push("it keeps ending".to_owned());
         }
         if let Some(exit) = &child.last_exit {
-            // What runs well again and is down on purpose needs no reminder after an hour.
+            // A relaunch is worth a reminder for an hour; an end that was asked for is worth none.
             let age_s = exit.time.map_or(0.0, |time| now - time);
-            let settled = row.state == row.target && age_s > 3_600.0;
+            let old = settled && (child.restarts.unwrap_or(0) == 0 || age_s > REMINDER_S);
             let told = parts.iter().any(|part| part.contains(&exit.reason));
-            if !settled && !told {
+            if !old && !told {
                 let when = exit.time.map_or(String::new(), |_| format!(" {} ago", short(age_s)));
                 parts.push(format!("last exit{when}: {}", exit.reason));
             }
