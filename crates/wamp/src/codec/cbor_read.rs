@@ -31,6 +31,8 @@ struct Head {
 }
 
 impl Head {
+    // Returned through memory, it costs a quarter of the time of decoding a message.
+    #[inline(always)]
     fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
         let first = input.byte()?;
         let (major, info) = (first >> 5, first & 31);

@@ -17,6 +17,7 @@ pub(crate) struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
+    #[inline]
     pub(crate) fn new(bytes: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         if bytes.len() > limits.max_message_bytes {
             return Err(DecodeError::TooLarge { bytes: bytes.len(), limit: limits.max_message_bytes });
@@ -25,35 +26,42 @@ impl<'a> Input<'a> {
         Ok(Self { bytes, at: 0, depth_left, elements_left: limits.max_elements, loose: false })
     }
 
+    #[inline]
     pub(crate) fn at(&self) -> usize {
         self.at
     }
 
     /// Back to where it has been before.
+    #[inline]
     pub(crate) fn go_back_to(&mut self, at: usize) {
         debug_assert!(at <= self.at, "only back");
         self.at = at;
     }
 
+    #[inline]
     pub(crate) fn left(&self) -> usize {
         self.bytes.len() - self.at
     }
 
+    #[inline]
     pub(crate) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
     /// Everything that has not been read.
+    #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at..]
     }
 
+    #[inline]
     pub(crate) fn byte(&mut self) -> Result<u8, DecodeError> {
         let byte = self.peek().ok_or(DecodeError::Truncated)?;
         self.at += 1;
         Ok(byte)
     }
 
+    #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
         if len > self.left() {
             return Err(DecodeError::Truncated);
@@ -63,6 +71,7 @@ impl<'a> Input<'a> {
         Ok(taken)
     }
 
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let (array, _) = self.rest().split_first_chunk().ok_or(DecodeError::Truncated)?;
         self.at += N;
@@ -70,12 +79,14 @@ impl<'a> Input<'a> {
     }
 
     /// Text of a known length in bytes.
+    #[inline]
     pub(crate) fn text(&mut self, len: usize) -> Result<&'a str, DecodeError> {
         let at = self.at;
         std::str::from_utf8(self.take(len)?).map_err(|_| DecodeError::Malformed { what: "UTF-8 text", at })
     }
 
     /// The length of a list or dict as announced: an element has at least `bytes_each` bytes, so a lie shows at once.
+    #[inline]
     pub(crate) fn announced(&self, len: u64, bytes_each: usize) -> Result<usize, DecodeError> {
         match usize::try_from(len) {
             Ok(len) if len <= self.left() / bytes_each => Ok(len),
@@ -84,6 +95,7 @@ impl<'a> Input<'a> {
     }
 
     /// Goes one level down, for the time of `inside`.
+    #[inline]
     pub(crate) fn nested<T>(
         &mut self,
         inside: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
@@ -95,16 +107,19 @@ impl<'a> Input<'a> {
     }
 
     /// Counts one element of a list or dict.
+    #[inline]
     pub(crate) fn element(&mut self) -> Result<(), DecodeError> {
         self.elements_left = self.elements_left.checked_sub(1).ok_or(DecodeError::TooManyElements)?;
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn malformed(&self, what: &'static str) -> DecodeError {
         DecodeError::Malformed { what, at: self.at }
     }
 
     /// Nothing may follow.
+    #[inline]
     pub(crate) fn finish(&self) -> Result<(), DecodeError> {
         if self.left() == 0 { Ok(()) } else { Err(DecodeError::TrailingBytes { at: self.at }) }
     }

@@ -172,6 +172,12 @@ impl<'a> Elements<'a> {
     }
 
     fn dict(&mut self, field: &'static str) -> Result<Dict, DecodeError> {
+        // Nearly all options and details are empty.
+        if self.next < self.len && is_empty_dict(self.serializer, &self.bytes[self.ranges[self.next].clone()])
+        {
+            self.next += 1;
+            return Ok(Dict::new());
+        }
         match self.required()? {
             Value::Dict(dict) => Ok(dict),
             _ => Err(self.bad(field)),
@@ -225,6 +231,15 @@ fn is_dict(serializer: Serializer, first: u8) -> bool {
         Serializer::MsgPack => matches!(first, 0x80..=0x8f | 0xde | 0xdf),
         Serializer::Cbor => first >> 5 == 5,
     }
+}
+
+fn is_empty_dict(serializer: Serializer, encoded: &[u8]) -> bool {
+    encoded
+        == match serializer {
+            Serializer::Json => &b"{}"[..],
+            Serializer::MsgPack => &[0x80],
+            Serializer::Cbor => &[0xa0],
+        }
 }
 
 fn is_null(serializer: Serializer, first: u8) -> bool {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::backoff::Backoff;
 use crate::{Value, WampError};
 
 const OPTIONS: SessionOptions = SessionOptions {
