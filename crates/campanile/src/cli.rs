@@ -46,6 +46,7 @@ pub(crate) enum Command {
     Up(commands::updown::UpArgs),
     Down(commands::updown::DownArgs),
     Restart(commands::restart::Args),
+    Logs(commands::logs::Args),
     Plan(commands::plan::Args),
     Config(commands::config::Args),
     Router(commands::router::Args),

@@ -10,6 +10,7 @@ mod demo;
 mod failure;
 mod fleet;
 mod listen;
+mod logs;
 mod ocsbow;
 mod output;
 mod render;
@@ -51,6 +52,7 @@ fn run(cli: cli::Cli) -> Outcome {
         Command::Up(args) => commands::updown::run(&args.common, Target::Up),
         Command::Down(args) => commands::updown::run(&args.common, Target::Down),
         Command::Restart(args) => commands::restart::run(&args),
+        Command::Logs(args) => commands::logs::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Demo(args) => commands::demo::run(&args),
         Command::Agent(args) => commands::agent::run(args),

@@ -1,5 +1,7 @@
 //! What the command line does with what makes no sense, and where its help is.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
 
@@ -80,7 +82,7 @@ fn a_router_is_refused_places_that_are_not_on_this_machine() {
 
 #[test]
 fn every_command_has_help_with_an_example_and_its_exit_codes() {
-    for command in ["status", "up", "down", "restart", "plan", "router", "host"] {
+    for command in ["status", "up", "down", "restart", "plan", "logs", "router", "host"] {
         let output = campanile(&[command, "--help"]);
         let help = String::from_utf8_lossy(&output.stdout).into_owned();
         output.assert().success();
@@ -98,7 +100,7 @@ fn every_command_has_help_with_an_example_and_its_exit_codes() {
 
 #[test]
 fn help_fits_a_terminal_of_a_hundred_columns_and_its_examples_one_of_eighty() {
-    for command in ["status", "up", "down", "restart", "plan", "router", "host", "demo", "ocsbow"] {
+    for command in ["status", "up", "down", "restart", "plan", "logs", "router", "host", "demo", "ocsbow"] {
         let help = String::from_utf8(campanile(&[command, "--help"]).stdout).unwrap();
         let examples = help.find("Example").unwrap();
         for line in help.lines() {

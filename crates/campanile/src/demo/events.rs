@@ -73,8 +73,10 @@ fn changes(old: Option<&Row>, new: &Row) -> Vec<String> {
     {
         lines.push(format!("{id} is down"));
     }
-    if new.state == "unstable" && old.is_some_and(|old| old.state != "unstable") {
-        lines.push(format!("{id} is called unstable now: it ends too often"));
+    // One crash makes an agent unstable for ten seconds, which is not worth a line.
+    let often = child.restarts.is_some_and(|restarts| restarts > 1);
+    if often && new.state == "unstable" && old.is_some_and(|old| old.state != "unstable") {
+        lines.push(format!("{id} counts as unstable: it ends too often"));
     }
     lines
 }

@@ -12,6 +12,9 @@ const PAUSE_S: f64 = 3.0;
 /// After that long without the expected effect the show goes on, in seconds.
 const PATIENCE_S: f64 = 30.0;
 
+/// The sample agent that crashes by itself.
+const CRASHING_CLASS: &str = "FlakyAgent";
+
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -132,18 +135,19 @@ impl Script {
         self.since_s = now_s;
     }
 
-    /// A steady agent whose process is known and that had no turn yet, or failing that, one that had.
+    /// A steady agent whose process is known; rather one that had no turn yet and is not there to crash.
     fn candidate(&self, fleet: &Fleet) -> Option<(String, u64)> {
         let steady = |child: &&Child| {
             child.next_action == "up" && child.target_state == "up" && child.stability > 0.99
         };
-        let mut found: Vec<(bool, u64, String, u64)> = fleet
+        let mut found: Vec<_> = fleet
             .rows()
             .filter_map(|(_, row)| row.child.as_ref())
             .filter(steady)
             .filter_map(|child| {
-                let had_a_turn = self.used.contains(&child.instance_id);
-                Some((had_a_turn, child.restarts.unwrap_or(0), child.instance_id.clone(), child.pid?))
+                let last_choice =
+                    self.used.contains(&child.instance_id) || child.agent_class == CRASHING_CLASS;
+                Some((last_choice, child.restarts.unwrap_or(0), child.instance_id.clone(), child.pid?))
             })
             .collect();
         found.sort();

@@ -96,13 +96,16 @@ impl Show<'_> {
             let action = self.script.as_mut().and_then(|script| script.look(now_s, &fleet));
             let told_before = told.len();
             told.extend(news.into_iter().map(|line| (now_s, line)));
-            if let (Some(action), Some(bus)) = (action, &bus) {
-                act(action, bus, &fleet).await;
-            }
             let new_caption = match &self.script {
                 Some(script) => script.caption(),
                 None => "The site stays up until Ctrl-C.".to_owned(),
             };
+            if let (Some(action), Some(bus)) = (action, &bus) {
+                act(action, bus, &fleet).await;
+                if self.on_terminal {
+                    told.push((now_s, new_caption.clone()));
+                }
+            }
             if self.on_terminal {
                 let excess = told.len().saturating_sub(EVENTS_SHOWN);
                 told.drain(..excess);
