@@ -9,7 +9,7 @@
 //! | [`payload`] | arguments that stay encoded until somebody wants them |
 //! | [`message`] | every message, decoded and encoded |
 //! | [`codec`] | JSON, MessagePack, CBOR, and batching |
-//! | [`limits`], [`uri`], [`error`] | limits on what is accepted, names, and application errors |
+//! | [`limits`], [`uri`], [`error`], [`backoff`] | limits on what is accepted, names, application errors, waits |
 //! | [`session`] | the client's side of a session, without I/O |
 //! | [`router`] | broker and dealer, without I/O |
 //! | [`net`] | the tokio client, the axum server, the HTTP bridge |

@@ -57,3 +57,13 @@ async fn a_closed_client_stays_closed() {
         scenarios::closing(&url, subprotocol).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_different_serializers_understand_each_other() {
+    let url = router().await;
+    for callee in Subprotocol::ALL {
+        for caller in Subprotocol::ALL.into_iter().filter(|caller| caller.serializer != callee.serializer) {
+            scenarios::mixed(&url, callee, caller, "observatory.mixed").await;
+        }
+    }
+}

@@ -321,3 +321,19 @@ pub(crate) async fn closing(url: &str, subprotocol: Subprotocol) {
     assert_eq!(call(&client, "observatory.x", vec![]).await, Err(CallError::Closed));
     client.close().await;
 }
+
+pub(crate) async fn mixed(url: &str, callee: Subprotocol, caller: Subprotocol, root: &str) {
+    let server = Server::new(client(url, callee), root).await;
+    let caller = client(url, caller);
+    caller.joined(LONG).await.unwrap();
+    // JSON is among the serializers, so no infinities.
+    let values = values(Subprotocol::ALL[5]);
+    let echoed = call(&caller, &server.procedure("echo"), values.clone()).await.unwrap();
+    assert_eq!(echoed.args, values);
+    let (events, _subscription) = Events::of(&caller, &format!("{root}.x"), Match::Exact).await;
+    server.client.publish(&format!("{root}.x"), values.clone(), Dict::new().with("a", 1.0)).unwrap();
+    let event = events.wait(1).await.remove(0);
+    assert_eq!((event.args, event.kwargs), (values, Dict::new().with("a", 1.0)));
+    server.client.close().await;
+    caller.close().await;
+}

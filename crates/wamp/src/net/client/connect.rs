@@ -29,7 +29,7 @@ pub(super) enum ConnectError {
     Tcp { address: String, source: std::io::Error },
     #[error("no connection to {address} within {seconds} s")]
     TimedOut { address: String, seconds: f32 },
-    #[error("{address} answers, but is no WAMP router")]
+    #[error("no WebSocket can be opened at {address}")]
     Handshake { address: String, source: Box<tungstenite::Error> },
     #[error(
         "{address} answers with HTTP status {status}: it speaks no WAMP there, or none of the serializers offered"

@@ -11,7 +11,8 @@ use crate::{Limits, Match, Reply, Subprotocol};
 /// Where to connect, and the limits of it. [`ClientOptions::new`] has values that fit a site.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// `ws://host:port/path` or `wss://…`.
+    /// `ws://host:port/path` or `wss://…`, which trusts the certificates that this machine trusts (`SSL_CERT_FILE` names
+    /// others).
     pub url: String,
     /// The realm to join.
     pub realm: String,
