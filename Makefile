@@ -31,6 +31,7 @@ setup: ## install what is missing on this machine (root: by apt)
 	@scripts/setup
 
 bench: setup ## the benchmarks, ours and the originals side by side
+	cargo build --locked --release --package campanile
 	cargo bench --locked --workspace --bench '*'
 
 soak: setup ## the tests with random histories, with many more rounds (hours)

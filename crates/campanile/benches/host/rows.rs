@@ -1,0 +1,165 @@
+//! What is measured.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use campanile_testkit::{Signal, anon_of, rss_of};
+use rustix::process::{Pid, kill_process};
+
+use crate::figures::{Figure, Line, Unit};
+use crate::stage::{Side, Stage, instance, timed};
+use crate::standin::{StandIn, monotonic, realtime};
+
+/// Instances of the small site, and so measurements of each time.
+pub(crate) const SMALL: usize = 20;
+/// Instances of the large site.
+pub(crate) const LARGE: usize = 200;
+/// The original acts once a second: a pause of random length before each measurement meets all phases of that.
+const PHASE: Duration = Duration::from_secs(1);
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    /// Measurements of each time; at most [`SMALL`].
+    pub(crate) samples: usize,
+    /// How long an idle manager is watched.
+    pub(crate) idle: Duration,
+}
+
+/// A measurement of one side.
+type Measure = fn(&Stage, Effort) -> Result<Figure>;
+
+/// The rows on the small site: name for the command line, words, target in ms, measurement.
+pub(crate) const TIMES: [(&str, &str, Option<f64>, Measure); 4] = [
+    ("update", "`update` request → process exec'd", Some(20.0), update),
+    ("up", "`ocsbow up X` → process exec'd", Some(60.0), up),
+    ("kill", "SIGKILL of a child → noticed", Some(5.0), kill),
+    ("status", "`ocsbow status`, wall", Some(30.0), status),
+];
+
+/// The name of the rows of the large site.
+pub(crate) const MANY: &str = "many";
+
+fn pause(stage: &Stage) -> Result<()> {
+    std::thread::sleep(PHASE.mul_f64(fastrand::f64()));
+    stage.rest()
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn all_down(stage: &Stage) -> Result<()> {
+    stage.rest()?;
+    stage.update(&[("all", "down")])?;
+    stage.settle("down")
+}
+
+/// From before the call of `update` to the first instruction of the launched program.
+fn update(stage: &Stage, effort: Effort) -> Result<Figure> {
+    let mut samples = Vec::new();
+    for number in 0..effort.samples {
+        pause(stage)?;
+        let (mark, begin) = (stage.mark(), monotonic());
+        stage.update(&[(&instance(number), "up")])?;
+        samples.push(ms(stage.starts(mark, 1)?[0].at.saturating_sub(begin)));
+    }
+    all_down(stage)?;
+    Ok(Figure::median(samples))
+}
+
+/// From before the start of the client to the first instruction of the launched program.
+fn up(stage: &Stage, effort: Effort) -> Result<Figure> {
+    let mut samples = Vec::new();
+    for number in 0..effort.samples {
+        pause(stage)?;
+        let (mark, begin) = (stage.mark(), monotonic());
+        let (ended, _) = timed(stage.ocsbow(&["up", &instance(number)]))?;
+        ensure!(ended.success(), "ocsbow up: {ended}");
+        samples.push(ms(stage.starts(mark, 1)?[0].at.saturating_sub(begin)));
+    }
+    all_down(stage)?;
+    Ok(Figure::median(samples))
+}
+
+/// From before the signal to the time stamp of the manager's message about it.
+fn kill(stage: &Stage, effort: Effort) -> Result<Figure> {
+    let mark = stage.mark();
+    stage.update(&[("all", "up")])?;
+    stage.settle("up")?;
+    let mut samples = Vec::new();
+    for start in stage.starts(mark, SMALL)?.iter().take(effort.samples) {
+        pause(stage)?;
+        let pid = i32::try_from(start.pid).ok().and_then(Pid::from_raw);
+        let begin = realtime();
+        if let Some(pid) = pid {
+            kill_process(pid, Signal::KILL)?;
+        }
+        samples.push(ms(stage.exit_seen(&start.instance_id, begin)?.saturating_sub(begin)));
+    }
+    all_down(stage)?;
+    Ok(Figure::median(samples))
+}
+
+/// The client's whole run, with one HostManager that has twenty instances.
+fn status(stage: &Stage, effort: Effort) -> Result<Figure> {
+    let mut samples = Vec::new();
+    for _ in 0..effort.samples {
+        let (ended, wall) = timed(stage.ocsbow(&["status"]))?;
+        ensure!(ended.success(), "ocsbow status: {ended}");
+        samples.push(ms(wall));
+    }
+    Ok(Figure::median(samples))
+}
+
+/// What many children cost.
+struct Many {
+    up: Figure,
+    rss: Figure,
+    anon: Figure,
+    idle: Figure,
+}
+
+fn many(side: Side, standin: &StandIn, effort: Effort) -> Result<Many> {
+    let stage = Stage::start(side, standin, LARGE)?;
+    let (mark, begin) = (stage.mark(), monotonic());
+    stage.update(&[("all", "up")])?;
+    let starts = stage.starts(mark, LARGE)?;
+    let last = starts.iter().map(|start| start.at).max().unwrap_or_default();
+    let up = Figure::single(ms(last.saturating_sub(begin)));
+    stage.settle("up")?;
+    // What was used for starting comes to rest.
+    std::thread::sleep(effort.idle / 3);
+
+    let pid = stage.manager_pid();
+    let (cpu, begin) = (standin.cpu_of(pid)?, monotonic());
+    std::thread::sleep(effort.idle);
+    let used = standin.cpu_of(pid)?.saturating_sub(cpu);
+    let elapsed = monotonic().saturating_sub(begin);
+    let idle = Figure::single(used.as_secs_f64() / elapsed.as_secs_f64() * 100.0);
+    let mib = |bytes: Option<u64>| Figure::single(bytes.unwrap_or(0) as f64 / MIB);
+    let many = Many { up, rss: mib(rss_of(pid)), anon: mib(anon_of(pid)), idle };
+    all_down(&stage)?;
+    Ok(many)
+}
+
+/// The lines about the large site.
+pub(crate) fn many_lines(standin: &StandIn, with_original: bool, effort: Effort) -> Result<Vec<Line>> {
+    let ours = many(Side::Ours, standin, effort)?;
+    let original = if with_original { Some(many(Side::Original, standin, effort)?) } else { None };
+    let line = |what: &str, unit, target, of: fn(&Many) -> &Figure| Line {
+        what: format!("{LARGE} children: {what}"),
+        unit,
+        ours: of(&ours).clone(),
+        original: original.as_ref().map(|original| of(original).clone()),
+        target,
+    };
+    let idle = format!("idle CPU of the manager over {} s, heartbeat included", effort.idle.as_secs());
+    Ok(vec![
+        line("`update` request → all exec'd", Unit::Milliseconds, None, |many| &many.up),
+        line("memory of the manager, RSS", Unit::Mebibytes, Some(12.0), |many| &many.rss),
+        line("of it anonymous, RssAnon", Unit::Mebibytes, None, |many| &many.anon),
+        line(&idle, Unit::Percent, Some(0.05), |many| &many.idle),
+    ])
+}
