@@ -112,12 +112,13 @@ const REMOVE_ORPHANS_DOC: &str = r#"remove_orphans(stop_time=10.)
 
         "#;
 
-/// Makes an agent of a manager. `dying` becomes true when the task `die` has done its work.
+/// Makes an agent of a manager. `has_docker` says whether it was given compose files. `dying` becomes true when the task `die` has done its work.
 #[must_use]
 pub fn agent(
     config: AgentConfig,
     manager: &Manager,
     logs: &Arc<LogStore>,
+    has_docker: bool,
     dying: &watch::Sender<bool>,
 ) -> Agent {
     let requests = || Param::new("requests").default(json!([]));
@@ -160,10 +161,8 @@ pub fn agent(
                 Ok("This HostManager should terminate in about 1 second.".to_owned())
             }
         })
-        .task(pull, |_context, _params| async {
-            Ok("There are no docker compose files to pull for.".to_owned())
-        })
-        .task(remove, |_context, _params| async { Ok("There are no orphans to remove.".to_owned()) })
+        .task(pull, move |_context, _params| async move { docker(has_docker, "to pull for") })
+        .task(remove, move |_context, _params| async move { docker(has_docker, "that could have orphans") })
         .procedure(".plan", move |_args, _kwargs| {
             let plan = for_plan.plan();
             async move { Ok(Value::from(plan)) }
@@ -173,6 +172,14 @@ pub fn agent(
             async move { read_logs(&manager, &logs, args, kwargs).await }
         })
         .spawn()
+}
+
+/// The tasks about docker: without compose files there is nothing to do, and with them nothing is done yet.
+fn docker(has_docker: bool, what_for: &str) -> Result<String, String> {
+    if has_docker {
+        return Err("Docker compose files are not managed by this version.".to_owned());
+    }
+    Ok(format!("There are no docker compose files {what_for}."))
 }
 
 /// Stops the process `manager` and waits for its end, as long as its instances may take. Says whether it has ended.

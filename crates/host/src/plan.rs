@@ -264,6 +264,9 @@ impl Walk<'_> {
         let grace_end_ms = since_ms + self.instance.spec.stop.grace_ms;
         let kill_ms = if self.runs() {
             grace_end_ms
+        } else if self.instance.launches == 0 {
+            // Left by an earlier manager: it may be a whole agent that needs its time.
+            self.now_ms + self.instance.spec.stop.grace_ms
         } else {
             // At least a moment, even if the leader has used up the whole grace.
             self.now_ms + LEFTOVER_GRACE_MS.min(self.instance.spec.stop.grace_ms)

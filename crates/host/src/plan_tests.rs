@@ -321,8 +321,9 @@ fn nothing_is_launched_while_something_of_the_last_run_is_left() {
 #[test]
 fn what_an_earlier_manager_left_of_an_instance_that_should_be_down_is_ended() {
     check(
-        "left 1  => wait_dead +5 term
-         left 0  => down",
+        "left 1    => wait_dead +60 term
+         after 60  => wait_dead +5 kill
+         left 0    => down",
     );
 }
 

@@ -68,9 +68,9 @@ fn retire_missing(table: &mut Table, wanted: &[Wanted]) -> Vec<String> {
 
 fn update(instance: &mut Instance, want: &Wanted) -> Option<String> {
     let works = !matches!(instance.operable, Operable::No(_)) && instance.fate == Fate::Kept;
-    if let (Some(problem), true) = (&want.problem, works) {
+    if want.problem.is_some() && works {
         let name = instance.spec.full_name();
-        return Some(format!("{name} keeps its last good configuration: {problem}"));
+        return Some(format!("{name} keeps its last good configuration"));
     }
     if instance.fate == Fate::Kept && instance.spec.is_same_thing(&want.spec) {
         instance.spec = Arc::clone(&want.spec);

@@ -116,8 +116,9 @@ pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
         Manager::new(processes, clock, workers.clone(), targets, place.reader(), place.config.clone());
     manager.prepare(first).await;
 
+    let has_docker = place.args.docker_compose.is_some();
     let (dying, mut died) = watch::channel(false);
-    let agent = ops::agent(place.agent_config(workers), &manager, &logs, &dying);
+    let agent = ops::agent(place.agent_config(workers), &manager, &logs, has_docker, &dying);
     let _control = serve_control(state.path(), &agent).await;
     let mut conflict = agent.identity_conflict();
     loop {
@@ -308,6 +309,9 @@ fn config_of(selected: &Selected, host: &HostConfig, args: &HostArgs) -> Config 
     // Errors of single entries are told with their entries.
     let warnings = selected.diagnostics.iter().filter(|item| item.severity == Severity::Warning);
     messages.extend(warnings.map(Diagnostic::one_line));
+    if let Some(files) = &args.docker_compose {
+        messages.push(format!("Docker compose files are not managed by this version: {files}"));
+    }
     let python = args.python.clone().unwrap_or_else(|| HostArgs::DEFAULT_PYTHON.into());
     let launch = LaunchContext {
         python,

@@ -115,7 +115,7 @@ impl World {
         let manager = Manager::new(processes, clock, workers, targets, read, config);
         manager.prepare(first).await;
         let (dying, _) = watch::channel(false);
-        let agent = ops::agent(AgentConfig::new("test", "hm", "HostManager"), &manager, &logs, &dying);
+        let agent = ops::agent(AgentConfig::new("test", "hm", "HostManager"), &manager, &logs, false, &dying);
         let world = Self { agent, manager, logs, site, dir, state: state.to_owned(), _only: only };
         world.until("the manager runs", |world| world.manager.is_running()).await;
         world
