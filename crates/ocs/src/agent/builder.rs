@@ -280,8 +280,9 @@ impl AgentBuilder {
 
     /// Brings the agent to life. Must be called inside a tokio runtime.
     ///
-    /// Operations with `startup` begin once the agent's names are registered, or after three seconds if no router can
-    /// be reached: work does not wait for the bus, but never begins beside another agent of the same identity.
+    /// Operations with `startup` begin once the agent's names are registered, or after three seconds if the router
+    /// cannot be reached (a slow one is waited for until it times out): work does not wait for the bus, but never begins
+    /// beside another agent of the same identity.
     pub fn spawn(self) -> Agent {
         Agent::spawn(self)
     }

@@ -233,8 +233,7 @@ impl Watcher {
 
     /// When startup operations are due by time alone.
     fn startup_due(&self) -> Option<Instant> {
-        let waits =
-            !self.startup.is_empty() && matches!(*self.shared.bus.borrow(), BusState::Connecting { .. });
+        let waits = !self.startup.is_empty() && is_without_router(&self.shared.bus.borrow());
         waits.then(|| self.epoch + STARTUP_PATIENCE)
     }
 
@@ -244,7 +243,9 @@ impl Watcher {
         }
         let due = match &*self.shared.bus.borrow() {
             BusState::Off | BusState::Up => true,
-            BusState::Connecting { .. } => self.epoch.elapsed() >= STARTUP_PATIENCE,
+            state @ BusState::Connecting { .. } => {
+                is_without_router(state) && self.epoch.elapsed() >= STARTUP_PATIENCE
+            }
             BusState::Registering | BusState::Refused { .. } | BusState::Closed => false,
         };
         if due {
@@ -254,6 +255,12 @@ impl Watcher {
             }
         }
     }
+}
+
+/// Whether there is no router, as opposed to one that is just slow: only a failed attempt tells. Beside a slow router
+/// another agent of this identity may be at work.
+fn is_without_router(state: &BusState) -> bool {
+    matches!(state, BusState::Connecting { last_error: Some(_), .. })
 }
 
 /// A line for the log about a change of the bus; attempts after the first are not worth one.
