@@ -8,7 +8,11 @@ mod peer;
 mod vs_crossbar {
     pub(crate) mod differences;
     pub(crate) mod http;
+    pub(crate) mod payloads;
+    pub(crate) mod pubsub;
+    pub(crate) mod rpc;
     pub(crate) mod scripts;
+    pub(crate) mod sessions;
     pub(crate) mod stage;
 }
 
@@ -30,8 +34,7 @@ fn our_router_answers_as_crossbar_does_but_for_the_listed_differences() {
     let ours = TestRouter::start();
     let only = std::env::var("SCRIPT").ok();
     let mut problems = Vec::new();
-    let scripts = SCRIPTS.into_iter().chain([("http", vs_crossbar::http::http as fn(&mut Stage))]);
-    for script in scripts.filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name)) {
+    for script in SCRIPTS.into_iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name)) {
         let theirs = play(script, crossbar.port());
         let ours = play(script, ours.port);
         problems.extend(differences::unexpected(script.0, &theirs, &ours, INTENDED));
