@@ -250,6 +250,54 @@ fn who_makes_requests_without_reading_the_answers_waits_for_itself() {
     assert_eq!(sessions(&router), 2);
 }
 
+/// The router is made for one thread, and must be right on several.
+#[test]
+fn on_several_threads_every_event_arrives_in_its_publishers_order() {
+    const EVENTS: usize = 2000;
+    const PUBLISHERS: usize = 3;
+    let mut config = RouterConfig::for_ocs(REALM, "observatory");
+    config.connection_limits.ping_interval = Duration::from_secs(3600);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(4);
+    let router = TestRouter::on(runtime, config);
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let mut peer = RawPeer::join(router.port, CBOR);
+            peer.subscribe("observatory.t");
+            std::thread::spawn(move || {
+                let mut next = [0; PUBLISHERS];
+                for _ in 0..EVENTS * PUBLISHERS {
+                    let event = peer.message();
+                    let publisher: usize = event.as_list().unwrap()[4].as_list().unwrap()[1]
+                        .as_str()
+                        .unwrap()
+                        .trim()
+                        .parse()
+                        .unwrap();
+                    assert_eq!(number_of(&event), next[publisher]);
+                    next[publisher] += 1;
+                }
+            })
+        })
+        .collect();
+    let writers: Vec<_> = (0..PUBLISHERS)
+        .map(|publisher| {
+            let mut peer = RawPeer::join(router.port, CBOR);
+            // Large ones, so that sockets are full now and then.
+            let bulk = format!("{publisher:>3000}");
+            std::thread::spawn(move || {
+                for number in 0..EVENTS {
+                    peer.send(&event("observatory.t", number, &bulk));
+                }
+                assert_eq!(peer.heard_so_far(), []);
+            })
+        })
+        .collect();
+    for thread in writers.into_iter().chain(readers) {
+        thread.join().unwrap();
+    }
+}
+
 #[test]
 fn a_thousand_sessions_come_and_go() {
     let router = TestRouter::start();

@@ -42,6 +42,10 @@ impl TestRouter {
     }
 
     pub(crate) fn with(config: RouterConfig) -> Self {
+        Self::on(tokio::runtime::Builder::new_current_thread(), config)
+    }
+
+    pub(crate) fn on(mut runtime: tokio::runtime::Builder, config: RouterConfig) -> Self {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -49,7 +53,7 @@ impl TestRouter {
         let served = router.clone();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+            runtime.enable_all().build()?.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 served.serve(listener, async { drop(stopped.await) }).await
             })
