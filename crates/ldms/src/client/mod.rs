@@ -18,6 +18,8 @@ use crate::wire::dir::DirEntry;
 mod connect;
 mod task;
 
+pub(crate) use connect::with_sources;
+
 /// Where a daemon listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoint {

@@ -298,6 +298,12 @@ impl AttrId {
         in_table.or_else(|| ATTR_ALIASES.iter().find(|(alias, _)| *alias == word).map(|(_, id)| *id))
     }
 
+    /// All words for attributes, for suggestions and completion.
+    pub fn words() -> impl Iterator<Item = &'static str> {
+        let aliases = ATTR_ALIASES.iter().map(|(word, _)| *word);
+        Self::TABLE.iter().map(|row| row.1).chain(aliases)
+    }
+
     /// The word for the attribute in commands.
     #[must_use]
     pub fn word(self) -> Option<&'static str> {
