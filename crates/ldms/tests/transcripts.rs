@@ -4,6 +4,8 @@
 //! everything it sent. Each request is put together again from the trace, sent under its number, and the simulated
 //! daemons must write the same traces. The clusters run in virtual time.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
