@@ -209,7 +209,8 @@ impl Session {
                 self.result(request, progress, payload);
             }
             Message::Published { request, publication } => {
-                if let Some(Pending::Publish { call, .. }) = self.requests.take(request) {
+                let fits = |pending: &Pending| matches!(pending, Pending::Publish { .. });
+                if let Some(Pending::Publish { call, .. }) = self.take_fitting(request, fits) {
                     self.outputs.push(Output::Done { call, outcome: Outcome::Published(publication) });
                 }
             }
@@ -226,7 +227,7 @@ impl Session {
                 self.revoked(Kind::Subscription, &details, now_ms)
             }
             Message::Unregistered { request, .. } | Message::Unsubscribed { request, .. } => {
-                self.requests.take(request);
+                self.take_fitting(request, |pending| *pending == Pending::Unbind);
             }
             Message::Error { request, error, payload, .. } => self.error(request, error, payload, now_ms),
             Message::Goodbye { reason, .. } => {
@@ -259,9 +260,21 @@ impl Session {
             if let Some(call) = self.requests.call(request) {
                 self.outputs.push(Output::Progress { call, payload });
             }
-        } else if let Some(Pending::Call { call, .. }) = self.requests.take(request) {
+        } else if let Some(Pending::Call { call, .. }) =
+            self.take_fitting(request, |pending| matches!(pending, Pending::Call { .. }))
+        {
             self.outputs.push(Output::Done { call, outcome: Outcome::Result(payload) });
         }
+    }
+
+    /// The request that an answer is for; none if nobody waits for it any more. The wrong kind of answer breaks the
+    /// protocol.
+    fn take_fitting(&mut self, request: u64, fits: impl FnOnce(&Pending) -> bool) -> Option<Pending> {
+        if fits(self.requests.get(request)?) {
+            return self.requests.take(request);
+        }
+        self.violation("an answer that does not fit its request".to_owned());
+        None
     }
 
     fn error(&mut self, request: u64, uri: String, payload: Payload, now_ms: u64) {
@@ -280,7 +293,8 @@ impl Session {
     }
 
     fn accepted(&mut self, request: u64, id: u64) {
-        if let Some(Pending::Bind(binding)) = self.requests.take(request) {
+        let fits = |pending: &Pending| matches!(pending, Pending::Bind(_));
+        if let Some(Pending::Bind(binding)) = self.take_fitting(request, fits) {
             self.bindings.accepted(binding, id, &mut self.requests, &mut self.outputs);
         }
     }

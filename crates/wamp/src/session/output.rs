@@ -59,7 +59,7 @@ pub enum Output {
         /// How it stands now.
         state: BindingState,
     },
-    /// Serve this call; then [`Session::answer`].
+    /// Serve this call; then [`Session::answer`](super::Session::answer).
     Invoke {
         /// The registration it is for.
         binding: BindingId,

@@ -87,6 +87,11 @@ impl Requests {
         }
     }
 
+    /// What waits for an answer with this id.
+    pub(super) fn get(&self, request: u64) -> Option<&Pending> {
+        self.pending.get(&request)
+    }
+
     /// What is answered by this id; it waits no more.
     pub(super) fn take(&mut self, request: u64) -> Option<Pending> {
         let pending = self.pending.remove(&request)?;

@@ -453,3 +453,21 @@ fn a_router_that_breaks_the_protocol_is_told_and_left() {
     );
     assert!(matches!(&outputs[1], Output::Over(Over::Violation(_))));
 }
+
+#[test]
+fn an_answer_that_does_not_fit_its_request_ends_the_session_and_with_it_the_call() {
+    let wrong = [
+        Message::Published { request: 1, publication: 5 },
+        Message::Registered { request: 1, registration: 5 },
+        Message::Unregistered { request: 1, details: Dict::new() },
+    ];
+    for message in wrong {
+        let mut session = joined();
+        let call = session.call("a", Payload::empty(), CallSettings::default(), 0).unwrap();
+        session.take_outputs();
+        session.receive(message, 1);
+        let outputs = session.take_outputs();
+        assert!(outputs.contains(&Output::Done { call, outcome: Outcome::Lost }), "{outputs:?}");
+        assert!(matches!(outputs.last(), Some(Output::Over(Over::Violation(_)))), "{outputs:?}");
+    }
+}
