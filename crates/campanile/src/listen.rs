@@ -10,6 +10,9 @@ use url::{Host, Url};
 const WS_PORT: u16 = 80;
 const WSS_PORT: u16 = 443;
 
+/// What is said of a port that another program has.
+pub(crate) const PORT_IN_USE: &str = "is in use by another program";
+
 /// Why there is no listener.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ListenError {
@@ -28,7 +31,7 @@ pub(crate) enum ListenError {
     #[error("the hub's name `{host}` cannot be resolved")]
     Resolve { host: String, source: io::Error },
     /// Another program has the port.
-    #[error("{address} is in use by another program (is a router running already? `ss -ltnp` tells which)")]
+    #[error("{address} {PORT_IN_USE} (is a router running already? `ss -ltnp` tells which)")]
     InUse { address: SocketAddr },
     /// Anything else, such as a port below 1024 without the right to it.
     #[error("cannot listen on {address}")]

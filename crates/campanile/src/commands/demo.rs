@@ -51,33 +51,22 @@ pub(crate) struct Args {
     pub(crate) keep: bool,
 }
 
+/// So many ports are tried for the router when other programs take them at the same time.
+const ROUTER_TRIES_MAX: usize = 5;
+
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Outcome {
     runtime::block_on(play(args))?
 }
 
 async fn play(args: &Args) -> Outcome {
-    let started = Instant::now();
     let mut termination = Termination::listen_also_to_hangup()?;
     let text = match &args.site_file {
         None => BUILT_IN_SITE.to_owned(),
         Some(path) => checked(path)?,
     };
     let place = Place::create(args.keep)?;
-    let port = place::free_port().context("no port is free for the router")?;
-    let text = place::with_router_at(&text, port)
-        .ok_or_else(|| Failure::Usage("no hub can be found in the site config".to_owned()))?;
-    place.write(&text)?;
-    let here = SiteArgs { site_file: Some(place.site_file()), ..SiteArgs::default() };
-    let mut site = this_site::select(Mode::Control, &here)?.site;
-    if let Some(only) = &args.site_host {
-        site.hosts.retain(|host| host.name == *only);
-    }
-    let managers = managers(&site);
-    if managers.is_empty() {
-        let whose = args.site_host.as_ref().map_or(String::new(), |host| format!(" for the host {host}"));
-        return Err(Failure::Usage(format!("the site config has no HostManager{whose}")));
-    }
+    let site = write_site(args, &place, &text, true)?;
 
     // Paths in a user's own file mean what they mean where the user is.
     let working_dir = match args.site_file {
@@ -85,7 +74,7 @@ async fn play(args: &Args) -> Outcome {
         None => place.path().to_owned(),
     };
     let mut stage = Stage::new(&place, &working_dir);
-    let outcome = perform(args, &place, &site, &managers, &mut stage, &mut termination, started).await;
+    let outcome = perform(args, &place, &text, site, &mut stage, &mut termination).await;
     if outcome.is_ok() {
         output::print_error("Stopping everything that was started (Ctrl-C again to kill it) ...\n");
     }
@@ -100,25 +89,53 @@ async fn play(args: &Args) -> Outcome {
     outcome
 }
 
+/// Writes the site config with the router on a free port; `usual` is whether the usual port will do. Returns the hosts
+/// that are played.
+fn write_site(args: &Args, place: &Place, text: &str, usual: bool) -> Result<SiteConfig, Failure> {
+    let port = place::free_port(usual).context("no port is free for the router")?;
+    let text = place::with_router_at(text, port)
+        .ok_or_else(|| Failure::Usage("no hub can be found in the site config".to_owned()))?;
+    place.write(&text)?;
+    let here = SiteArgs { site_file: Some(place.site_file()), ..SiteArgs::default() };
+    let mut site = this_site::select(Mode::Control, &here)?.site;
+    if let Some(only) = &args.site_host {
+        site.hosts.retain(|host| host.name == *only);
+    }
+    if managers(&site).is_empty() {
+        let whose = args.site_host.as_ref().map_or(String::new(), |host| format!(" for the host {host}"));
+        return Err(Failure::Usage(format!("the site config has no HostManager{whose}")));
+    }
+    Ok(site)
+}
+
 async fn perform(
     args: &Args,
     place: &Place,
-    site: &SiteConfig,
-    managers: &[(String, String)],
+    text: &str,
+    mut site: SiteConfig,
     stage: &mut Stage,
     termination: &mut Termination,
-    started: Instant,
 ) -> Outcome {
-    stage.start_router(&place.site_file())?;
-    for (host, instance_id) in managers {
+    let started = Instant::now();
+    for attempt in 1.. {
+        if stage.start_router(&place.site_file()).await? {
+            break;
+        }
+        if attempt == ROUTER_TRIES_MAX {
+            return Err(Failure::World(anyhow::anyhow!("no port could be had for the router")));
+        }
+        // Another program, perhaps another demo, was faster.
+        site = write_site(args, place, text, false)?;
+    }
+    for (host, instance_id) in managers(&site) {
         let mut more = Vec::new();
         if let Some(python) = &args.python {
             more.extend(["--python".to_owned(), python.display().to_string()]);
         }
-        stage.start_manager(host, instance_id, &more)?;
+        stage.start_manager(&host, &instance_id, &more)?;
     }
     let script = (!args.no_script).then(|| Script::new(started.elapsed().as_secs_f64()));
-    let hints = show::hints(&place.env_file().display().to_string(), site);
+    let hints = show::hints(&place.env_file().display().to_string(), &site);
     let on_terminal = std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
     let end = async {
         match args.duration {
@@ -131,7 +148,7 @@ async fn perform(
             }
         }
     };
-    Show { site, hints, script, started, on_terminal }.run(stage, end).await
+    Show { site: &site, hints, script, started, on_terminal }.run(stage, end).await
 }
 
 /// The text of a user's site config, if it can be used; else everything that is wrong with it.

@@ -104,10 +104,13 @@ async fn serve(settings: Settings) -> Outcome {
     Ok(())
 }
 
+/// What the line begins with that the router prints when it is ready.
+pub(crate) const ROUTER_READY: &str = "router ready";
+
 /// Printed once the port is open, for people and for scripts that wait for it.
 fn ready_line(address: SocketAddr, settings: &Settings) -> String {
     let Settings { realm, address_root, .. } = settings;
     format!(
-        "router ready: ws://{address}/ws and http://{address}/call, realm {realm}, address root {address_root}"
+        "{ROUTER_READY}: ws://{address}/ws and http://{address}/call, realm {realm}, address root {address_root}"
     )
 }

@@ -87,10 +87,10 @@ impl Place {
     }
 }
 
-/// A port of this machine that nobody listens on: the usual one, else any.
-pub(crate) fn free_port() -> io::Result<u16> {
+/// A port of this machine that nobody listens on: the usual one of OCS sites if it is `preferred` and free, else any.
+pub(crate) fn free_port(preferred: bool) -> io::Result<u16> {
     let at = |port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    let listener = at(USUAL_PORT).or_else(|_| at(0))?;
+    let listener = if preferred { at(USUAL_PORT).or_else(|_| at(0))? } else { at(0)? };
     Ok(listener.local_addr()?.port())
 }
 

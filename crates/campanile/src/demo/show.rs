@@ -1,5 +1,6 @@
 //! The show itself: look, tell, act, until somebody ends it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::client::unix_now;
 use crate::failure::{EXIT_WORLD, Failure, Outcome};
 use crate::fleet::ask::{Bus, RouterState};
 use crate::fleet::change;
+use crate::fleet::declared;
 use crate::fleet::select::{Wanted, select};
 use crate::fleet::survey::Fleet;
 use crate::fleet::wait::Goal;
@@ -80,7 +82,7 @@ impl Show<'_> {
 
     async fn go_on(&mut self, stage: &mut Stage) -> Result<(), Option<Fallen>> {
         let mut told: Vec<(f64, String)> = Vec::new();
-        let mut last: Option<Fleet> = None;
+        let mut last = Fleet::build(&declared::hosts(self.site), &BTreeMap::new());
         let mut bus: Option<Bus> = None;
         let mut caption = String::new();
         let mut ticks = interval(LOOK_EVERY);
@@ -92,7 +94,7 @@ impl Show<'_> {
             }
             let Some(fleet) = self.look(&mut bus).await else { continue };
             let now_s = self.started.elapsed().as_secs_f64();
-            let news = last.as_ref().map(|last| events::between(last, &fleet)).unwrap_or_default();
+            let news = events::between(&last, &fleet);
             let action = self.script.as_mut().and_then(|script| script.look(now_s, &fleet));
             let told_before = told.len();
             told.extend(news.into_iter().map(|line| (now_s, line)));
@@ -122,7 +124,7 @@ impl Show<'_> {
                 told.clear();
             }
             caption = new_caption;
-            last = Some(fleet);
+            last = fleet;
         }
     }
 
@@ -186,7 +188,8 @@ pub(crate) fn hints(env_file: &str, site: &SiteConfig) -> String {
         vec!["In another terminal:".to_owned(), format!("  . {env_file}"), "  campanile status".to_owned()];
     if let (Some(first), Some(last)) = (ids.first(), ids.last()) {
         let crashing = ids.iter().find(|id| id.contains("flaky")).unwrap_or(last);
-        lines.push(format!("  campanile down {last} --wait 10s    and up again:  campanile up {last}"));
+        lines.push(format!("  campanile down {last} --wait 10s"));
+        lines.push(format!("  campanile up {last}"));
         lines.push(format!("  campanile restart {first}"));
         lines.push(format!("  campanile logs {crashing} -f"));
         lines.push("  campanile plan".to_owned());

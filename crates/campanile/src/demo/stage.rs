@@ -12,11 +12,15 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::place::Place;
+use crate::commands::router::ROUTER_READY;
+use crate::listen::PORT_IN_USE;
 
 /// The variable that marks everything a demo started.
 const MARK: &str = "CAMPANILE_DEMO";
 /// How long the HostManagers have to stop their agents; an agent of a user's own site config may take its minute.
 const MANAGERS_GRACE: Duration = Duration::from_secs(90);
+/// How long the router has to open its port.
+const ROUTER_START: Duration = Duration::from_secs(10);
 /// How long the router has to say goodbye.
 const ROUTER_GRACE: Duration = Duration::from_secs(5);
 /// So much of a failed process's output is shown.
@@ -72,11 +76,24 @@ impl Stage {
         }
     }
 
-    /// Starts the router.
-    pub(crate) fn start_router(&mut self, site_file: &Path) -> anyhow::Result<()> {
+    /// Starts the router and waits until it is ready; `false` when its port has been taken by another program.
+    pub(crate) async fn start_router(&mut self, site_file: &Path) -> anyhow::Result<bool> {
         let site_file = site_file.display().to_string();
-        self.router = Some(self.start("router", &["router", "--site-file", &site_file])?);
-        Ok(())
+        let mut router = self.start("router", &["router", "--site-file", &site_file])?;
+        let deadline = Instant::now() + ROUTER_START;
+        while Instant::now() < deadline {
+            let said = std::fs::read_to_string(&router.output).unwrap_or_default();
+            if said.contains(ROUTER_READY) {
+                break;
+            }
+            if router.child.try_wait().is_ok_and(|ended| ended.is_some()) && said.contains(PORT_IN_USE) {
+                return Ok(false);
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        // Whatever else may be wrong with it shows when it ends.
+        self.router = Some(router);
+        Ok(true)
     }
 
     /// Starts the HostManager of a host.
