@@ -18,7 +18,6 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::act::act;
 use crate::config::{self, Classes, LaunchContext};
-use crate::drive::classes;
 use crate::drive::process::{Change, News, Processes};
 use crate::drive::tree;
 use crate::model::{Key, Process, Spec, Target};
@@ -51,32 +50,33 @@ pub type ReadConfig = Arc<dyn Fn() -> Result<Config, Diagnostics> + Send + Sync>
 /// The manager of one host. Cheap to clone; clones are the same manager.
 #[derive(Clone)]
 pub struct Manager {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-struct Shared {
-    clock: Clock,
-    workers: Workers,
-    processes: Processes,
-    read_config: ReadConfig,
-    targets: TargetFile,
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) workers: Workers,
+    pub(crate) processes: Processes,
+    pub(crate) read_config: ReadConfig,
+    pub(crate) targets: TargetFile,
     state: Mutex<State>,
     news: Mutex<Option<mpsc::Receiver<News>>>,
     /// Something was changed in the table: decide about all instances.
-    changed: Notify,
+    pub(crate) changed: Notify,
     running: AtomicBool,
     started: watch::Sender<bool>,
 }
 
-struct State {
-    table: Table,
-    launch: Arc<LaunchContext>,
-    classes: Classes,
+/// What the manager knows.
+pub(crate) struct State {
+    pub(crate) table: Table,
+    pub(crate) launch: Arc<LaunchContext>,
+    pub(crate) classes: Classes,
     /// Counts the questions for the classes, so that a late answer to an old one is not taken for the last word.
-    classes_asked: u64,
+    pub(crate) classes_asked: u64,
     config_status: (bool, f64, String),
     /// Messages that came up while no operation was at hand to tell them.
-    untold: Vec<String>,
+    pub(crate) untold: Vec<String>,
 }
 
 /// How the targets of the first start are found.
@@ -313,83 +313,7 @@ impl Manager {
         concerned
     }
 
-    /// The task `update`: targets, and on request the site config first.
-    ///
-    /// # Errors
-    /// In words for the client: nothing was done, or the site config could not be read.
-    pub async fn update(&self, context: &OpContext, params: &Value) -> Result<String, String> {
-        if !self.is_running() {
-            return Err("Manager process is not running; params not updated.".to_owned());
-        }
-        let requests = requests::parse(&params["requests"])?;
-        let reloaded = if params["reload_config"].as_bool().unwrap_or(false) {
-            self.reload(context).await
-        } else {
-            Ok(())
-        };
-        self.tell(context, self.apply(&requests));
-        self.shared.changed.notify_one();
-        self.keep_targets(context).await;
-        reloaded.map(|()| "Update requested.".to_owned())
-    }
-
-    /// Reads the site config again and brings the table in line with it.
-    async fn reload(&self, context: &OpContext) -> Result<(), String> {
-        let config = self.read_config().await;
-        let now = self.shared.clock.now();
-        let (result, messages) = {
-            let mut state = self.lock();
-            match config {
-                Ok(config) => (Ok(()), state.take_config(config, now)),
-                Err(diagnostics) => (Err(state.refuse_config(&diagnostics, now.unix_s)), lines(&diagnostics)),
-            }
-        };
-        self.tell(context, messages);
-        if result.is_ok() {
-            self.ask_classes();
-        }
-        self.shared.changed.notify_one();
-        result
-    }
-
-    /// Forgets what is down, and begins with the site config, as OCS documents it for a start of the process.
-    async fn begin_anew(&self, context: &OpContext) {
-        match self.read_config().await {
-            Ok(config) => {
-                let (forgotten, messages) = {
-                    let mut state = self.lock();
-                    let forgotten = state.table.forget_idle();
-                    let messages = state.take_config(config, self.shared.clock.now());
-                    // Something can only run here if the last run of this process was cut off.
-                    for entry in state.table.iter_mut() {
-                        entry.instance.target = entry.instance.spec.start;
-                    }
-                    (forgotten, messages)
-                };
-                for key in forgotten {
-                    self.shared.processes.forget(key);
-                }
-                self.tell(context, messages);
-                self.ask_classes();
-            }
-            Err(diagnostics) => {
-                let now_s = self.shared.clock.now().unix_s;
-                let text = self.lock().refuse_config(&diagnostics, now_s);
-                self.tell(context, lines(&diagnostics));
-                context.message(text);
-            }
-        }
-    }
-
-    async fn read_config(&self) -> Result<Config, Diagnostics> {
-        let read = Arc::clone(&self.shared.read_config);
-        tokio::task::spawn_blocking(move || read()).await.unwrap_or_else(|error| {
-            let problem = campanile_yaml::Diagnostic::error(format!("reading it failed: {error}"));
-            Err(problem.into())
-        })
-    }
-
-    fn apply(&self, requests: &[Request]) -> Vec<String> {
+    pub(crate) fn apply(&self, requests: &[Request]) -> Vec<String> {
         requests::apply(&mut self.lock().table, requests)
     }
 
@@ -402,72 +326,7 @@ impl Manager {
         state.table.keys()
     }
 
-    /// Asks Python for its agent classes in the background, if an instance needs one.
-    fn ask_classes(&self) {
-        let (python, number) = {
-            let mut state = self.lock();
-            let known = state.classes.clone();
-            let mut messages = config::resolve_classes(&mut state.table, &known, false);
-            state.untold.append(&mut messages);
-            if !state.table.iter().any(|entry| entry.instance.spec.program == crate::model::Program::Plugin) {
-                return;
-            }
-            state.classes_asked += 1;
-            (state.launch.python.clone(), state.classes_asked)
-        };
-        let manager = self.clone();
-        tokio::spawn(async move {
-            let worker = manager.shared.workers.register("classes");
-            worker.busy("asking Python for its agent classes");
-            let answer = classes::ask(&python).await;
-            if let Err(why) = &answer {
-                worker.error(why);
-            }
-            manager.take_classes(answer, number);
-            worker.idle();
-        });
-    }
-
-    fn take_classes(&self, answer: Result<BTreeSet<String>, String>, number: u64) {
-        {
-            let mut state = self.lock();
-            if state.classes_asked != number {
-                return;
-            }
-            let mut messages = Vec::new();
-            match answer {
-                Ok(classes) => state.classes = Classes::Known(classes),
-                Err(why) => {
-                    messages.push(why.clone());
-                    // What was known before is better than nothing; Python may only be busy.
-                    if !matches!(state.classes, Classes::Known(_)) {
-                        state.classes = Classes::Failed(why);
-                    }
-                }
-            }
-            let known = state.classes.clone();
-            messages.extend(config::resolve_classes(&mut state.table, &known, true));
-            state.untold.append(&mut messages);
-        }
-        self.shared.changed.notify_one();
-    }
-
-    async fn keep_targets(&self, context: &OpContext) {
-        let (targets, file) = (Targets::of(&self.lock().table), self.shared.targets.clone());
-        let written = tokio::task::spawn_blocking(move || file.write(&targets)).await;
-        if let Ok(Err(error)) = written {
-            context.message(format!("The targets cannot be kept over a crash: {error}"));
-        }
-    }
-
-    async fn forget_targets(&self, context: &OpContext) {
-        let file = self.shared.targets.clone();
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || file.forget()).await {
-            context.message(format!("The targets of this run cannot be removed: {error}"));
-        }
-    }
-
-    fn tell(&self, context: &OpContext, messages: Vec<String>) {
+    pub(crate) fn tell(&self, context: &OpContext, messages: Vec<String>) {
         for message in messages {
             context.message(message);
         }
@@ -478,7 +337,7 @@ impl Manager {
         Some(NewsGuard { receiver, shared: &self.shared })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // Decisions are made on copies and then assigned, so a poisoned lock guards a sound table.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -486,7 +345,7 @@ impl Manager {
 
 impl State {
     /// Takes a site config that was read; returns what is to be told to people.
-    fn take_config(&mut self, config: Config, now: campanile_control::Now) -> Vec<String> {
+    pub(crate) fn take_config(&mut self, config: Config, now: campanile_control::Now) -> Vec<String> {
         let mut messages = config.messages;
         self.config_status = (true, now.unix_s, messages.join("\n"));
         self.launch = Arc::new(config.launch);
@@ -497,7 +356,7 @@ impl State {
     }
 
     /// Notes that the site config could not be used, and says so.
-    fn refuse_config(&mut self, diagnostics: &Diagnostics, now_s: f64) -> String {
+    pub(crate) fn refuse_config(&mut self, diagnostics: &Diagnostics, now_s: f64) -> String {
         self.config_status = (false, now_s, lines(diagnostics).join("\n"));
         "The site config cannot be used; the last good one stays in force.".to_owned()
     }
@@ -518,7 +377,8 @@ impl Drop for NewsGuard<'_> {
     }
 }
 
-fn lines(diagnostics: &Diagnostics) -> Vec<String> {
+/// The problems, a line each.
+pub(crate) fn lines(diagnostics: &Diagnostics) -> Vec<String> {
     diagnostics.iter().map(campanile_yaml::Diagnostic::one_line).collect()
 }
 

@@ -6,19 +6,13 @@ use std::time::Duration;
 use campanile_ocs::agent::{
     Agent, AgentBuilder, AgentConfig, Param, ParamSpec, ParamType, ProcessSpec, TaskSpec,
 };
-use campanile_wamp::{Dict, Value, WampError};
+use campanile_wamp::{Dict, Value};
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::drive::logs::{From, LogStore, Page, Stream};
+use crate::drive::logs::LogStore;
+use crate::log_pages;
 use crate::manager::Manager;
-
-/// Lines that `.logs` gives when it is not told where to begin.
-const DEFAULT_LINES: u64 = 100;
-/// A call of `.logs` that waits for more to come waits no longer than this.
-const MAX_WAIT: Duration = Duration::from_secs(10);
-/// How often a call of `.logs` that waits looks.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 const MANAGER_DOC: &str = r#"manager(requests=[], reload_config=True)
 
@@ -169,7 +163,7 @@ pub fn agent(
         })
         .procedure(".logs", move |args, kwargs| {
             let (manager, logs) = (for_logs.clone(), Arc::clone(&logs));
-            async move { read_logs(&manager, &logs, args, kwargs).await }
+            async move { log_pages::answer(&manager, &logs, &args, &kwargs).await }
         })
         .spawn()
 }
@@ -191,94 +185,4 @@ pub async fn stop_manager(agent: &Agent, manager: &Manager) -> bool {
         vec![Value::from("wait"), Value::from("manager"), Value::Null, Value::from(patience.as_secs_f64())];
     let reply = agent.dispatch_ops(wait, Dict::new()).await.map(|reply| reply.to_json());
     reply.is_ok_and(|reply| reply[0] == 0)
-}
-
-/// What is asked of `.logs`.
-struct Question {
-    instance_id: String,
-    streams: Vec<Stream>,
-    lines: u64,
-    offsets: [Option<u64>; 2],
-    wait: Duration,
-}
-
-/// The procedure `{address}.logs` (instance_id, options): pages of what an instance has printed.
-///
-/// Options (a dict as second argument, or keywords): `stream` (`stdout` or `stderr`; both if absent), `lines` (so many
-/// of the last ones), `offset` (where to read on: a number for one stream, or a dict by stream), `wait` (seconds to
-/// wait for more if there is nothing at the offset, at most ten).
-///
-/// Answer: `{instance_id, streams: [{stream, offset, next_offset, end, skipped, text}]}`.
-async fn read_logs(
-    manager: &Manager,
-    logs: &Arc<LogStore>,
-    args: Vec<Value>,
-    kwargs: Dict,
-) -> Result<Value, WampError> {
-    let question = Question::parse(&args, &kwargs).map_err(|why| WampError::new(INVALID_ARGUMENT, why))?;
-    if !manager.knows(&question.instance_id) {
-        let why = format!("no instance {} is managed here", question.instance_id);
-        return Err(WampError::new(INVALID_ARGUMENT, why));
-    }
-    let deadline = tokio::time::Instant::now() + question.wait;
-    let question = Arc::new(question);
-    loop {
-        let (asked, store) = (Arc::clone(&question), Arc::clone(logs));
-        let pages = tokio::task::spawn_blocking(move || asked.read(&store)).await;
-        let pages = pages
-            .map_err(|error| error.to_string())
-            .and_then(|pages| pages.map_err(|error| error.to_string()));
-        let pages = pages.map_err(|why| WampError::new(campanile_wamp::error::uris::RUNTIME_ERROR, why))?;
-        let is_empty = pages.iter().all(|page| page.text.is_empty());
-        if !is_empty || tokio::time::Instant::now() >= deadline {
-            return Ok(json!({ "instance_id": question.instance_id, "streams": pages }).into());
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-const INVALID_ARGUMENT: &str = campanile_wamp::error::uris::INVALID_ARGUMENT;
-
-impl Question {
-    fn parse(args: &[Value], kwargs: &Dict) -> Result<Self, String> {
-        let options = args.get(1).map(Value::to_json).unwrap_or_else(|| json!({}));
-        let option = |name: &str| {
-            kwargs
-                .get(name)
-                .map(Value::to_json)
-                .or_else(|| options.get(name).cloned())
-                .filter(|value| !value.is_null())
-        };
-        let instance_id = args.first().map(Value::to_json).or_else(|| option("instance_id"));
-        let instance_id =
-            instance_id.and_then(|id| id.as_str().map(str::to_owned)).ok_or("instance_id is missing")?;
-        let streams = match option("stream").as_ref().map(|name| name.as_str().unwrap_or_default()) {
-            None | Some("both") => Stream::ALL.to_vec(),
-            Some("stdout") => vec![Stream::Stdout],
-            Some("stderr") => vec![Stream::Stderr],
-            Some(other) => return Err(format!("stream must be stdout or stderr, not {other:?}")),
-        };
-        let lines = match option("lines") {
-            None => DEFAULT_LINES,
-            Some(value) => value.as_u64().ok_or_else(|| format!("lines must be a number, not {value}"))?,
-        };
-        let offset = option("offset");
-        let offset_of = |stream: Stream| match &offset {
-            Some(serde_json::Value::Object(by_stream)) => by_stream.get(stream.name())?.as_u64(),
-            Some(number) => number.as_u64(),
-            None => None,
-        };
-        let wait = option("wait").and_then(|value| value.as_f64()).unwrap_or(0.0);
-        let wait = Duration::try_from_secs_f64(wait).unwrap_or_default().min(MAX_WAIT);
-        Ok(Self { instance_id, streams, lines, offsets: Stream::ALL.map(offset_of), wait })
-    }
-
-    fn read(&self, store: &LogStore) -> std::io::Result<Vec<Page>> {
-        let lines = usize::try_from(self.lines).unwrap_or(usize::MAX);
-        let begin = |stream: Stream| {
-            let offset = if stream == Stream::Stdout { self.offsets[0] } else { self.offsets[1] };
-            offset.map_or(From::LastLines(lines), From::Offset)
-        };
-        self.streams.iter().map(|stream| store.read(&self.instance_id, *stream, begin(*stream))).collect()
-    }
 }

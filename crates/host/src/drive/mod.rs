@@ -2,6 +2,7 @@
 //!
 //! Docker comes beside [`process`]; control groups come beside [`tree`].
 
+mod child;
 pub mod classes;
 pub mod logs;
 mod open_files;
