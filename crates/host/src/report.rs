@@ -157,3 +157,108 @@ fn stopping_reason(instance: &Instance, observed: &Observed, step: StopStep) -> 
     };
     format!("{why}; {how}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::{Key, Program, Spec, StopPolicy, Stopping};
+    use crate::relaunch::RestartPolicy;
+
+    const NOW: Now = Now { mono_ms: 100_000, unix_s: 1_000_000.0 };
+
+    fn entry(change: impl FnOnce(&mut Instance, &mut Observed)) -> Entry {
+        let spec = Spec {
+            instance_id: "thermo1".to_owned(),
+            agent_class: "Lakeshore".to_owned(),
+            program: Program::Plugin,
+            arguments: Vec::new(),
+            env: Vec::new(),
+            cwd: None,
+            stop: StopPolicy { grace_ms: 60_000, kill: true },
+            restart: RestartPolicy::default(),
+            start: Target::Up,
+        };
+        let mut instance = Instance::new(Key(0), Arc::new(spec), Operable::Yes, 40_000);
+        let mut observed = Observed::default();
+        change(&mut instance, &mut observed);
+        let wake_at_ms = crate::plan::plan(&instance, &observed, NOW.mono_ms).wake_at_ms;
+        Entry { instance, observed, wake_at_ms }
+    }
+
+    fn ended(how: End) -> Arc<Ended> {
+        let (stdout_tail, stderr_tail) = (String::new(), String::new());
+        Arc::new(Ended { how, at_ms: 99_000, ran_ms: 1000, stdout_tail, stderr_tail })
+    }
+
+    #[test]
+    fn a_child_state_has_the_documented_keys_and_ours() {
+        let entry = entry(|instance, observed| {
+            instance.state = State::Up;
+            instance.launches = 1;
+            instance.last_end = Some(ended(End::Signal { number: 9, core: false }));
+            observed.launch = 1;
+            observed.process = Process::Running { pid: 4711, since_ms: 70_000 };
+        });
+        let expected = json!({
+            "next_action": "up",
+            "target_state": "up",
+            "stability": 1.0,
+            "agent_class": "Lakeshore",
+            "instance_id": "thermo1",
+            "operable": true,
+            "restart_required": false,
+            "pid": 4711,
+            "since": 999_970.0,
+            "restarts": 0,
+            "last_exit": {"time": 999_999.0, "reason": "signal 9 (SIGKILL)", "signal": 9},
+            "next_at": null,
+            "reason": "it runs as it should",
+        });
+        assert_eq!(child_state(&entry, NOW), expected);
+    }
+
+    #[test]
+    fn the_plan_says_what_comes_next_when_and_why() {
+        let relaunch = entry(|instance, observed| {
+            instance.state = State::StartAt { at_ms: 103_000 };
+            instance.failures.note(95_000, 10);
+            instance.failures.note(100_000, 10);
+            instance.last_end = Some(ended(End::Code(2)));
+            observed.process = Process::Ended(ended(End::Code(2)));
+        });
+        let stopping = entry(|instance, observed| {
+            instance.target = Target::Down;
+            instance.launches = 1;
+            observed.launch = 1;
+            observed.process = Process::Running { pid: 7, since_ms: 0 };
+            instance.state = State::WaitDead(Stopping {
+                since_ms: 90_000,
+                step: StopStep::Interrupted,
+                step_ms: 90_000,
+                next_ms: Some(120_000),
+            });
+        });
+        let pending =
+            entry(|instance, _| instance.operable = Operable::Pending("waits for Python".to_owned()));
+        let odd = entry(|instance, _| {
+            instance.state = State::Inoperable;
+            instance.operable = Operable::No("no such class".to_owned());
+        });
+        let given_up = entry(|instance, _| instance.given_up = true);
+        let said = |entry: &Entry| {
+            let outlook = outlook(entry, NOW.mono_ms);
+            let at = outlook.at_ms.map_or(String::new(), |at_ms| format!(" in {} ms", at_ms - NOW.mono_ms));
+            format!("{}{at}: {}", outlook.next, outlook.reason)
+        };
+        assert_eq!(
+            said(&relaunch),
+            "launch in 3000 ms: it failed 2 times in two minutes, the last time: exit code 2"
+        );
+        assert_eq!(said(&stopping), "SIGTERM in 20000 ms: it should be down; SIGINT was sent");
+        assert_eq!(said(&pending), "launch: waits for Python");
+        assert_eq!(said(&odd), "nothing: no such class");
+        assert_eq!(said(&given_up), "nothing: it said with its exit code not to launch it again; ask it up");
+    }
+}

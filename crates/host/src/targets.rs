@@ -111,3 +111,28 @@ impl TargetFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_and_what_was_forgotten_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = TargetFile::in_dir(dir.path());
+        assert_eq!(file.read().unwrap(), None);
+        let targets = Targets { targets: [("a".to_owned(), "down".to_owned())].into() };
+        file.write(&targets).unwrap();
+        assert_eq!(file.read().unwrap(), Some(targets));
+        file.forget().unwrap();
+        file.forget().unwrap();
+        assert_eq!(file.read().unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_that_is_not_ours_is_an_error_and_no_panic() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), b"\xff{").unwrap();
+        assert!(TargetFile::in_dir(dir.path()).read().is_err());
+    }
+}
