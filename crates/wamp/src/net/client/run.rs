@@ -45,8 +45,14 @@ pub(super) async fn run(shared: Arc<Shared>) {
         let joined = matches!(*shared.state.borrow(), State::Joined { .. });
         let stable = joined && began.elapsed() >= shared.options.stable_after;
         failures = if stable { 1 } else { failures.saturating_add(1) };
-        tracing::debug!("no session with {}: {error}", shared.options.url);
-        shared.state.send_replace(State::Connecting { attempt: failures, last_error: Some(error) });
+        if !*closing.borrow() {
+            let url = &shared.options.url;
+            match joined {
+                true => tracing::warn!("the session with {url} is lost: {error}"),
+                false => tracing::debug!("no session with {url}: {error}"),
+            }
+            shared.state.send_replace(State::Connecting { attempt: failures, last_error: Some(error) });
+        }
         if let Some(sink) = sink {
             end_connection(sink, &shared).await;
         }

@@ -130,7 +130,10 @@ impl Shared {
                         wrote = true;
                     }
                 }
-                Output::Joined { session_id } => _ = self.state.send_replace(State::Joined { session_id }),
+                Output::Joined { session_id } => {
+                    tracing::info!("joined {} on {}", self.options.realm, self.options.url);
+                    self.state.send_replace(State::Joined { session_id });
+                }
                 Output::Over(over) => inner.end = Some(over.to_string()),
                 Output::Progress { call, payload } => {
                     let progress = inner.calls.get(&call).and_then(|waiting| waiting.progress.clone());
@@ -182,8 +185,9 @@ impl Shared {
         if wrote {
             self.to_write.notify_one();
             let queued = inner.outgoing.as_ref().map_or(0, Outgoing::bytes);
-            // Answers are queued whatever the limit is, up to as much again.
-            if queued > self.options.max_queued_bytes.saturating_mul(2) {
+            // What the program sends stops at the limit, after one message; answers go on, up to as much again.
+            let limit = self.options.max_queued_bytes.saturating_mul(2);
+            if queued > limit.saturating_add(self.options.limits.max_message_bytes) {
                 inner.end = Some("the router does not take what is sent to it".to_owned());
             }
         }
