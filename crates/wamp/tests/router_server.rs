@@ -118,7 +118,10 @@ fn a_ping_of_the_peer_is_answered_with_its_payload() {
 
 #[test]
 fn who_never_says_hello_or_sends_half_a_request_is_closed() {
-    let router = with_limits(|limits| limits.handshake_timeout = Duration::from_millis(200));
+    let router = with_limits(|limits| {
+        limits.handshake_timeout = Duration::from_millis(200);
+        limits.http_idle_timeout = Duration::from_millis(300);
+    });
     let mut silent = RawPeer::connect(router.port, JSON);
     assert_eq!(silent.hear(), Heard::Closed(Some(1002)));
 

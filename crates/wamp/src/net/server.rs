@@ -9,6 +9,7 @@ mod handshake;
 pub(super) mod hub;
 mod info;
 mod outbox;
+mod reader;
 mod session;
 
 use std::future::Future;
@@ -58,8 +59,10 @@ pub struct ConnectionLimits {
     /// What may wait to be sent to one websocket peer, in bytes; a peer that reads more slowly than others publish is
     /// disconnected here.
     pub max_queued_bytes: usize,
-    /// How long a connection has for its HTTP head, for the body of its request, and for its HELLO.
+    /// How long a connection has for the body of its HTTP request, and for its HELLO.
     pub handshake_timeout: Duration,
+    /// How long a connection may be idle before and between HTTP requests, and take for the head of one.
+    pub http_idle_timeout: Duration,
     /// How often a websocket peer is pinged.
     pub ping_interval: Duration,
     /// How long a pinged peer may be silent before it is disconnected.
@@ -76,6 +79,7 @@ impl Default for ConnectionLimits {
             max_connections: 8192,
             max_queued_bytes: 64 << 20,
             handshake_timeout: Duration::from_secs(10),
+            http_idle_timeout: Duration::from_secs(60),
             ping_interval: Duration::from_secs(10),
             ping_timeout: Duration::from_secs(5),
             http_call_timeout: Duration::from_secs(24 * 3600),

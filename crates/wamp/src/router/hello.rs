@@ -7,10 +7,14 @@ use super::output::{CloseReason, Output, PeerId};
 use super::sessions::Session;
 use super::{Core, LIMIT_EXCEEDED};
 use crate::error::uris;
+use crate::uri::MAX_URI_BYTES;
 use crate::{Dict, Message, Value};
 
 /// The roles a client may have.
 const CLIENT_ROLES: [&str; 4] = ["caller", "callee", "publisher", "subscriber"];
+
+/// So many authentication methods are repeated to a client that offered none we know.
+const SHOWN_METHODS: usize = 5;
 
 /// What this router can do beyond the basic profile, told in WELCOME.
 const BROKER_FEATURES: [&str; 3] =
@@ -51,9 +55,12 @@ impl Core {
         let methods = Options::new("HELLO", details).texts("authmethods")?.unwrap_or_default();
 
         if realm != self.config.realm {
-            abort(peer, uris::NO_SUCH_REALM, format!("no realm \"{realm}\" exists on this router"), outputs);
+            // Said in full, a name that is too long would come back.
+            let shown = if realm.len() <= MAX_URI_BYTES { realm } else { "(too long)" };
+            abort(peer, uris::NO_SUCH_REALM, format!("no realm \"{shown}\" exists on this router"), outputs);
         } else if !methods.is_empty() && !methods.contains(&"anonymous") {
-            let text = format!("cannot authenticate using any of the offered authmethods {methods:?}");
+            let some = &methods[..methods.len().min(SHOWN_METHODS)];
+            let text = format!("cannot authenticate using any of the offered authmethods {some:?}");
             abort(peer, uris::NO_AUTH_METHOD, text, outputs);
         } else if self.sessions.len() >= self.config.limits.max_sessions {
             let text = format!("the router has its {} sessions", self.config.limits.max_sessions);

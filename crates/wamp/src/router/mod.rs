@@ -17,6 +17,7 @@
 
 mod auth;
 mod broker;
+mod check;
 mod config;
 mod dealer;
 mod hello;
@@ -24,6 +25,7 @@ mod ids;
 mod options;
 mod output;
 mod pattern;
+mod requests;
 mod sessions;
 
 use std::collections::HashSet;
@@ -33,15 +35,13 @@ pub use auth::{Action, Permission, Role};
 pub use config::{RealmConfig, SessionLimits};
 pub use output::{CloseReason, Output, PeerId};
 
-use broker::{Audience, Broker, Publication};
-use dealer::{Call, CancelMode, Dealer};
+use broker::Broker;
+use dealer::Dealer;
 use ids::Ids;
-use options::{Options, Violation};
+use options::Violation;
 use sessions::{Session, Sessions};
 
 use crate::error::uris;
-use crate::message::codes;
-use crate::uri::{self, MAX_URI_BYTES, Match};
 use crate::{Dict, Message, Payload};
 
 /// The error of a request that would pass a limit of [`SessionLimits`]; the protocol names none.
@@ -74,12 +74,6 @@ pub struct Stats {
     pub registrations: usize,
     /// Calls that wait for their callee.
     pub pending_calls: usize,
-}
-
-/// A request that is not done, as the ERROR tells it.
-struct Refusal {
-    error: &'static str,
-    text: String,
 }
 
 impl Core {
@@ -173,249 +167,6 @@ impl Core {
         }
     }
 
-    fn receive_in_session(
-        &mut self,
-        peer: PeerId,
-        message: Message,
-        outputs: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
-        match message {
-            Message::Publish { request, options, topic, payload } => {
-                self.publish(peer, request, &options, &topic, payload, outputs)
-            }
-            Message::Call { request, options, procedure, payload } => {
-                self.call(peer, request, &options, &procedure, payload, outputs)
-            }
-            Message::Yield { request, options, payload } => {
-                let progress = Options::new("YIELD", &options).flag("progress", false)?;
-                Dealer::result(&mut self.sessions, peer, request, progress, payload, outputs);
-                Ok(())
-            }
-            Message::Error { request_type: codes::INVOCATION, request, error, payload, .. } => {
-                Dealer::error(&mut self.sessions, peer, request, &error, payload, outputs);
-                Ok(())
-            }
-            Message::Cancel { request, options } => {
-                let options = Options::new("CANCEL", &options);
-                let mode = match options.text("mode")? {
-                    None => CancelMode::KillNoWait,
-                    Some(name) => CancelMode::from_name(name).ok_or_else(|| options.invalid("mode"))?,
-                };
-                Dealer::cancel(&mut self.sessions, peer, request, mode, outputs);
-                Ok(())
-            }
-            Message::Subscribe { request, options, topic } => {
-                self.subscribe(peer, request, &options, topic, outputs)
-            }
-            Message::Unsubscribe { request, subscription } => {
-                self.unsubscribe(peer, request, subscription, outputs);
-                Ok(())
-            }
-            Message::Register { request, options, procedure } => {
-                self.register(peer, request, &options, &procedure, outputs)
-            }
-            Message::Unregister { request, registration } => {
-                self.unregister(peer, request, registration, outputs);
-                Ok(())
-            }
-            Message::Goodbye { .. } => {
-                // The connection stays: the client may say HELLO again, and closes it else.
-                let reason = uris::CLOSE_NORMAL.to_owned();
-                let message = Message::Goodbye { details: Dict::new(), reason };
-                outputs.push(Output::Send { to: peer, message });
-                self.end_session(peer, outputs);
-                Ok(())
-            }
-            unexpected => Err(Violation(format!("unexpected {} in a session", unexpected.name()))),
-        }
-    }
-
-    fn publish(
-        &mut self,
-        peer: PeerId,
-        request: u64,
-        options: &Dict,
-        topic: &str,
-        payload: Payload,
-        outputs: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
-        let options = Options::new("PUBLISH", options);
-        let audience = Audience::from_options(&options)?;
-        let acknowledge = options.flag("acknowledge", false)?;
-        if let Err(refusal) = self.check(peer, Action::Publish, topic, Match::Exact) {
-            // Without `acknowledge` a publisher is told nothing, not even this (WAMP, "Publishing").
-            if acknowledge {
-                outputs.push(refusal.answer(peer, codes::PUBLISH, request));
-            }
-            return Ok(());
-        }
-        let id = self.ids.next();
-        if acknowledge {
-            outputs.push(Output::Send { to: peer, message: Message::Published { request, publication: id } });
-        }
-        let publication = Publication { id, publisher: peer, topic, payload };
-        self.broker.publish(&self.sessions, publication, &audience, outputs);
-        Ok(())
-    }
-
-    fn call(
-        &mut self,
-        peer: PeerId,
-        request: u64,
-        options: &Dict,
-        procedure: &str,
-        payload: Payload,
-        outputs: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
-        let options = Options::new("CALL", options);
-        let timeout_ms = options.number("timeout")?;
-        let progress = options.flag("receive_progress", false)?;
-        let max = self.sessions.get(peer).map_or(0, |session| session.max_calls);
-        let checked = self
-            .check(peer, Action::Call, procedure, Match::Exact)
-            .and_then(|()| self.check_limit(peer, "unanswered calls", max, |session| session.calling.len()));
-        match checked {
-            Ok(()) => {
-                let call = Call { request, procedure, payload, timeout_ms, progress };
-                self.dealer.call(&mut self.sessions, peer, call, outputs);
-            }
-            Err(refusal) => outputs.push(refusal.answer(peer, codes::CALL, request)),
-        }
-        Ok(())
-    }
-
-    fn subscribe(
-        &mut self,
-        peer: PeerId,
-        request: u64,
-        options: &Dict,
-        topic: String,
-        outputs: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
-        let matching = Options::new("SUBSCRIBE", options).matching()?;
-        let max = self.config.limits.max_subscriptions;
-        let checked = self.check(peer, Action::Subscribe, &topic, matching).and_then(|()| {
-            self.check_limit(peer, "subscriptions", max, |session| session.subscriptions.len())
-        });
-        if let Err(refusal) = checked {
-            outputs.push(refusal.answer(peer, codes::SUBSCRIBE, request));
-        } else if let Some(session) = self.sessions.get_mut(peer) {
-            let subscription = self.broker.subscribe(peer, session, matching, topic, &mut self.ids);
-            outputs.push(Output::Send { to: peer, message: Message::Subscribed { request, subscription } });
-        }
-        Ok(())
-    }
-
-    fn unsubscribe(&mut self, peer: PeerId, request: u64, subscription: u64, outputs: &mut Vec<Output>) {
-        let Some(session) = self.sessions.get_mut(peer) else { return };
-        if session.subscriptions.remove(&subscription) {
-            self.broker.unsubscribe(peer, subscription);
-            let message = Message::Unsubscribed { request, details: Dict::new() };
-            outputs.push(Output::Send { to: peer, message });
-        } else {
-            let (code, uri) = (codes::UNSUBSCRIBE, uris::NO_SUCH_SUBSCRIPTION);
-            outputs.push(error(peer, code, request, uri, Payload::empty()));
-        }
-    }
-
-    fn register(
-        &mut self,
-        peer: PeerId,
-        request: u64,
-        options: &Dict,
-        procedure: &str,
-        outputs: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
-        let options = Options::new("REGISTER", options);
-        let matching = options.matching()?;
-        let invoke = options.text("invoke")?.unwrap_or("single");
-        let max = self.config.limits.max_registrations;
-        let checked = self
-            .check(peer, Action::Register, procedure, matching)
-            .and_then(|()| {
-                self.check_limit(peer, "registrations", max, |session| session.registrations.len())
-            })
-            .and_then(|()| match invoke {
-                "single" => Ok(()),
-                shared => Err(Refusal {
-                    error: uris::OPTION_NOT_ALLOWED,
-                    text: format!("a procedure has one callee here; invoke=\"{shared}\" is not offered"),
-                }),
-            });
-        if let Err(refusal) = checked {
-            outputs.push(refusal.answer(peer, codes::REGISTER, request));
-            return Ok(());
-        }
-        let Some(session) = self.sessions.get_mut(peer) else { return Ok(()) };
-        match self.dealer.register(peer, session, matching, procedure, &mut self.ids) {
-            Some(registration) => {
-                let message = Message::Registered { request, registration };
-                outputs.push(Output::Send { to: peer, message });
-            }
-            None => {
-                let text = format!("register for already registered procedure '{procedure}'");
-                let refusal = Refusal { error: uris::PROCEDURE_ALREADY_EXISTS, text };
-                outputs.push(refusal.answer(peer, codes::REGISTER, request));
-            }
-        }
-        Ok(())
-    }
-
-    fn unregister(&mut self, peer: PeerId, request: u64, registration: u64, outputs: &mut Vec<Output>) {
-        let Some(session) = self.sessions.get_mut(peer) else { return };
-        if session.registrations.remove(&registration) {
-            self.dealer.unregister(registration);
-            let message = Message::Unregistered { request, details: Dict::new() };
-            outputs.push(Output::Send { to: peer, message });
-        } else {
-            let (code, uri) = (codes::UNREGISTER, uris::NO_SUCH_REGISTRATION);
-            outputs.push(error(peer, code, request, uri, Payload::empty()));
-        }
-    }
-
-    /// Whether the session of `peer` may do this: the name is valid, not the router's own, and its role allows it.
-    fn check(&self, peer: PeerId, action: Action, name: &str, matching: Match) -> Result<(), Refusal> {
-        // Said in full, a name that is too long would come back in every refusal.
-        let shown = if name.len() <= MAX_URI_BYTES { name } else { "(too long)" };
-        if !uri::is_valid(name, matching) {
-            let text = format!("cannot {} '{shown}': not a valid URI", action.in_words());
-            return Err(Refusal { error: uris::INVALID_URI, text });
-        }
-        if matches!(action, Action::Register | Action::Publish) && name.starts_with("wamp.") {
-            let text =
-                format!("cannot {} '{shown}': the URI is reserved for the protocol", action.in_words());
-            return Err(Refusal { error: uris::INVALID_URI, text });
-        }
-        match self.sessions.get(peer) {
-            Some(session) if session.role.allows(action, name) => Ok(()),
-            session => {
-                let who = session.map_or_else(String::new, |session| {
-                    let Session { id, authid, role, .. } = session;
-                    format!(" (session_id={id}, authid=\"{authid}\", authrole=\"{}\")", role.name)
-                });
-                let (what, realm) = (action.in_words(), &self.config.realm);
-                let text =
-                    format!("session{who} is not authorized to {what} \"{shown}\" on realm \"{realm}\"");
-                Err(Refusal { error: uris::NOT_AUTHORIZED, text })
-            }
-        }
-    }
-
-    fn check_limit(
-        &self,
-        peer: PeerId,
-        what: &str,
-        max: usize,
-        count: impl Fn(&Session) -> usize,
-    ) -> Result<(), Refusal> {
-        match self.sessions.get(peer) {
-            Some(session) if count(session) >= max => {
-                Err(Refusal { error: LIMIT_EXCEEDED, text: format!("a session may have {max} {what}") })
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn new_session_id(&mut self) -> u64 {
         let sessions = &self.sessions;
         self.ids.next_free(|id| sessions.has_id(id))
@@ -427,12 +178,6 @@ impl Core {
             self.broker.unsubscribe(peer, id);
         }
         self.dealer.session_gone(&mut self.sessions, &session, peer, outputs);
-    }
-}
-
-impl Refusal {
-    fn answer(self, to: PeerId, request_type: u64, request: u64) -> Output {
-        error(to, request_type, request, self.error, Payload::text(self.text))
     }
 }
 

@@ -9,26 +9,22 @@
 //! or breaks the protocol is disconnected, and the reason is logged.
 
 use std::future::poll_fn;
-use std::io::{self, Read, Write};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf, ReadHalf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
-use tokio_tungstenite::tungstenite::error::CapacityError;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage};
 
 use super::frame::{self, close_code};
 use super::hub::{Attached, Hub};
 use super::outbox::{Cork, End, Outbox, OutboxState};
+use super::reader::{Reader, Stream};
 use crate::{Limits, Subprotocol};
 
-/// What one read takes at most, and what an idle connection keeps.
-const READ_BUFFER: usize = 8 << 10;
 /// After so many messages other tasks get their turn.
 const MESSAGES_PER_TURN: usize = 128;
 /// While more than this waits to be sent to a peer, nothing is read from it: who makes requests without reading the
@@ -40,9 +36,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// would be reset, and the peer might never see why it ended.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 << 20;
-
-/// A byte stream as hyper gives it after the upgrade.
-pub(super) type Stream = hyper_util::rt::TokioIo<hyper::upgrade::Upgraded>;
 
 /// Serves one connection until it ends.
 pub(super) async fn run(hub: Arc<Hub>, subprotocol: Subprotocol, stream: Stream, peer_name: String) {
@@ -304,87 +297,8 @@ impl Input {
             ),
             WsError::Utf8(_) => Self::Broken(close_code::INVALID_DATA, "text that is not UTF-8".to_owned()),
             WsError::ConnectionClosed | WsError::AlreadyClosed | WsError::Io(_) => Self::Closed,
-            WsError::Protocol(
-                tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-            ) => Self::Closed,
+            WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Closed,
             other => Self::Broken(close_code::PROTOCOL_ERROR, other.to_string()),
         }
-    }
-}
-
-/// The receiving half: bytes in, WebSocket messages out.
-struct Reader {
-    io: ReadHalf<Stream>,
-    context: WebSocketContext,
-    bytes_read: u64,
-}
-
-impl Reader {
-    fn new(io: ReadHalf<Stream>, max_message_bytes: usize) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(0)
-            .max_message_size(Some(max_message_bytes))
-            .max_frame_size(Some(max_message_bytes));
-        Self { io, context: WebSocketContext::new(Role::Server, Some(config)), bytes_read: 0 }
-    }
-
-    /// The next message; pending when more bytes are needed. What the protocol itself answers (pong, close) is
-    /// appended to `replies`.
-    fn poll_message(
-        &mut self,
-        cx: &mut Context<'_>,
-        replies: &mut Vec<u8>,
-    ) -> Poll<Result<WsMessage, WsError>> {
-        let mut pipe = Pipe { io: &mut self.io, cx, replies, bytes_read: &mut self.bytes_read };
-        match self.context.read(&mut pipe) {
-            Err(WsError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-            result => Poll::Ready(result),
-        }
-    }
-
-    /// Reads to the end of the stream, or `max` bytes, and forgets it.
-    async fn drain(&mut self, max: usize) {
-        let mut buffer = [0; READ_BUFFER];
-        let mut left = max;
-        while let Ok(count @ 1..) = self.io.read(&mut buffer).await {
-            left = left.saturating_sub(count);
-            if left == 0 {
-                return;
-            }
-        }
-    }
-}
-
-/// What the WebSocket protocol reads from and writes to.
-struct Pipe<'a, 'b> {
-    io: &'a mut ReadHalf<Stream>,
-    cx: &'a mut Context<'b>,
-    replies: &'a mut Vec<u8>,
-    bytes_read: &'a mut u64,
-}
-
-impl Read for Pipe<'_, '_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut buffer = ReadBuf::new(buffer);
-        match Pin::new(&mut *self.io).poll_read(self.cx, &mut buffer) {
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-            Poll::Ready(Err(error)) => Err(error),
-            Poll::Ready(Ok(())) => {
-                *self.bytes_read += buffer.filled().len() as u64;
-                Ok(buffer.filled().len())
-            }
-        }
-    }
-}
-
-impl Write for Pipe<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.replies.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
