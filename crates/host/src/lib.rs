@@ -7,7 +7,7 @@
 //! ```
 //!
 //! [`model`], [`plan`], [`table`], [`reload`], [`requests`], [`report`], [`relaunch`], [`stability`] and [`words`] are
-//! pure. [`drive`] has the effects, [`manager`] the loop, [`ops`] the face on the bus, [`run`] the life of the process.
+//! pure. [`drive`] has the effects, [`manager`] the loop, [`ops`] the face on the bus, [`mod@run`] the life of the process.
 
 pub mod act;
 pub mod args;
