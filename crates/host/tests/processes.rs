@@ -5,7 +5,7 @@ mod world;
 use std::time::Duration;
 
 use campanile_host::drive::logs::{From, Stream};
-use campanile_host::model::StopPolicy;
+use campanile_host::model::{StopPolicy, Target};
 use serde_json::json;
 use world::{World, children, command, is_alive, running, script, with};
 
@@ -182,25 +182,29 @@ async fn an_orderly_stop_ends_everything_and_no_question_mark_holds_it_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn output_is_kept_below_its_limit_and_can_be_read_on() {
     const LIMIT_BYTES: u64 = 10_000;
-    let text = "i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i+1)); done; exec sleep 1000";
-    let world = World::start_with(vec![script("a", text)], LIMIT_BYTES).await;
+    let go = tempfile::tempdir().unwrap();
+    let file = go.path().join("go");
+    let text = "while [ ! -e \"$GO\" ]; do echo one more line; done; echo the last line; exec sleep 1000";
+    let env = vec![("GO".to_owned(), file.display().to_string())];
+    let world = World::start_with(vec![with(script("a", text), |spec| spec.env = env)], LIMIT_BYTES).await;
     let read = |world: &World| world.logs.read("a", Stream::Stdout, From::LastLines(1)).unwrap();
     world
-        .until("the last line, with cuts on the way", |world| {
+        .until("several cuts", |world| {
             world.logs.trim().unwrap();
-            read(world).text == "line 4999\n"
+            read(world).end > 5 * LIMIT_BYTES
         })
         .await;
+    // What is written between the copy and the cut is lost, so the last line is written when no cut is made any more.
+    std::fs::write(&file, "").unwrap();
+    world.until("the last line", |world| read(world).text == "the last line\n").await;
+    world.logs.trim().unwrap();
     let files = std::fs::read_dir(world.state_dir().join("output")).unwrap();
     let size: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
     assert!(size <= 3 * LIMIT_BYTES, "{size} bytes are kept");
-    let call = world.agent.dispatch(
-        "test.hm.logs",
-        vec!["a".into(), json!({"lines": 2}).into()],
-        Default::default(),
-    );
+    let options = json!({"lines": 2}).into();
+    let call = world.agent.dispatch("test.hm.logs", vec!["a".into(), options], Default::default());
     let answer = call.await.unwrap().to_json();
-    assert_eq!(answer["streams"][0]["text"], "line 4998\nline 4999\n");
+    assert_eq!(answer["streams"][0]["text"], "one more line\nthe last line\n");
     assert_eq!(answer["streams"][1]["text"], "");
     world.stop().await;
 }
@@ -277,5 +281,59 @@ async fn a_manager_that_dies_leaves_no_second_copy_and_loses_no_target() {
     assert_ne!(running(&mark), old, "this version does not adopt, it replaces");
     assert_eq!(world.state("b"), "down", "{}", world.messages());
     assert_eq!(world.child("b").unwrap()["target_state"], "down");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_initial_state_forces_one_target_for_all() {
+    let down = with(script("d", "exec sleep 1000"), |spec| spec.start = Target::Down);
+    let world = World::start_at(vec![script("u", "exec sleep 1000"), down.clone()], Target::Up).await;
+    world.until("both are up", |world| world.count("up") == 2).await;
+    world.stop().await;
+    let world = World::start_at(vec![script("u", "exec sleep 1000"), down], Target::Down).await;
+    world.until("both are down", |world| world.count("down") == 2).await;
+    assert!(!world.messages().contains("Requested launch"), "{}", world.messages());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_of_the_process_takes_requests_and_can_keep_what_is_tracked() {
+    let world = World::start(vec![script("a", "exec sleep 1000"), script("b", "exec sleep 1000")]).await;
+    world.until("both are up", |world| world.count("up") == 2).await;
+    assert!(campanile_host::ops::stop_manager(&world.agent, &world.manager).await);
+    world.edit_site(Ok(vec![script("c", "exec sleep 1000")]));
+    let params = json!({"requests": [["b", "up"]], "reload_config": false});
+    assert_eq!(world.call("start", "manager", params).await[0], 0);
+    world.until_state("b", "up").await;
+    assert_eq!((world.state("a").as_str(), world.state("c").as_str()), ("down", "gone"));
+    assert!(campanile_host::ops::stop_manager(&world.agent, &world.manager).await);
+    assert_eq!(world.call("start", "manager", json!({"requests": [["all", "down"]]})).await[0], 0);
+    world.until("the new site config, down", |world| world.state("c") == "down").await;
+    assert_eq!(world.state("a"), "gone");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_reload_config_an_update_does_not_read_the_site_config() {
+    let world = World::start(vec![script("a", "exec sleep 1000")]).await;
+    world.until_state("a", "up").await;
+    world.edit_site(Ok(Vec::new()));
+    world.ask("all", "up").await;
+    assert_eq!(world.state("a"), "up");
+    assert_eq!(world.update(json!({"reload_config": true})).await["success"], true);
+    world.until("a is gone", |world| world.state("a") == "gone").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_make_no_sense_fail_the_update_or_are_remarked_on() {
+    let world = World::start(vec![script("a", "exec sleep 1000")]).await;
+    let session = world.update(json!({"requests": [["nosuch", "up"], ["a", "sideways"]]})).await;
+    assert_eq!(session["success"], true);
+    let messages = session["messages"].to_string();
+    assert!(messages.contains("Ignoring invalid target, nosuch"), "{messages}");
+    assert!(messages.contains("invalid state \\\"sideways\\\""), "{messages}");
+    let session = world.update(json!({"requests": ["a"]})).await;
+    assert_eq!(session["success"], false, "{session}");
     world.stop().await;
 }

@@ -82,7 +82,15 @@ impl World {
         let only = ONE_AT_A_TIME.lock().await;
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().to_owned();
-        Self::start_in(only, Some(dir), &state, wanted, output_limit_bytes).await
+        Self::start_in(only, Some(dir), &state, wanted, output_limit_bytes, None).await
+    }
+
+    /// The same with a target that is forced at the start.
+    pub(crate) async fn start_at(wanted: Vec<Wanted>, initial_state: Target) -> Self {
+        let only = ONE_AT_A_TIME.lock().await;
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().to_owned();
+        Self::start_in(only, Some(dir), &state, wanted, 1 << 20, Some(initial_state)).await
     }
 
     /// A manager that dies without a word, and its successor over the same state.
@@ -91,7 +99,7 @@ impl World {
         let wanted = site.lock().unwrap().clone().unwrap();
         // Nothing is told to the children, and nothing is written any more.
         agent.shutdown(Duration::ZERO).await;
-        Self::start_in(only, dir, &state, wanted, 1 << 20).await
+        Self::start_in(only, dir, &state, wanted, 1 << 20, None).await
     }
 
     async fn start_in(
@@ -100,6 +108,7 @@ impl World {
         state: &Path,
         wanted: Vec<Wanted>,
         output_limit_bytes: u64,
+        initial_state: Option<Target>,
     ) -> Self {
         let clock = Clock::system();
         let workers = Workers::new(clock.clone());
@@ -110,7 +119,7 @@ impl World {
         let source = Arc::clone(&site);
         let read = Arc::new(move || read(&source));
         let targets = TargetFile::in_dir(state);
-        let first = FirstStart { kept: targets.read().unwrap(), initial_state: None };
+        let first = FirstStart { kept: targets.read().unwrap(), initial_state };
         let config = read().unwrap();
         let manager = Manager::new(processes, clock, workers, targets, read, config);
         manager.prepare(first).await;
