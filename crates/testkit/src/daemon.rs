@@ -115,8 +115,7 @@ impl Daemon {
     /// Sends a signal to the process alone; nothing happens if it has ended.
     pub fn signal(&mut self, signal: Signal) {
         if self.is_running() {
-            let pid = Pid::from_raw(self.pid() as i32).expect("a child has a positive pid");
-            kill_process(pid, signal).expect("a running child can be signalled");
+            assert!(send_signal(self.pid(), signal), "a running child can be signalled");
         }
     }
 
@@ -178,9 +177,12 @@ impl Daemon {
 
 /// SIGKILL to a process that may have ended meanwhile.
 fn kill(pid: u32) {
-    if let Some(pid) = Pid::from_raw(pid as i32) {
-        let _ = kill_process(pid, Signal::KILL);
-    }
+    send_signal(pid, Signal::KILL);
+}
+
+/// Sends a signal to one process, and says whether there was one to send it to.
+pub fn send_signal(pid: u32, signal: Signal) -> bool {
+    Pid::from_raw(pid as i32).is_some_and(|pid| kill_process(pid, signal).is_ok())
 }
 
 impl Drop for Daemon {

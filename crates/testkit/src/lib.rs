@@ -20,7 +20,7 @@ mod wait;
 
 pub use bridge::{bridge_call, http_request};
 pub use crossbar::{Crossbar, CrossbarConfig};
-pub use daemon::{Daemon, finish};
+pub use daemon::{Daemon, finish, send_signal};
 pub use peers::{CommandOutput, Peers, python};
 pub use ports::free_port;
 pub use procfs::{

@@ -27,9 +27,10 @@ const EFFECTS: [&str; 14] = [
 /// Names that are enough by themselves, however they were imported.
 const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
 
-/// Modules that are pure beside every `plan.rs` and the cores of `wamp` and `ldms`: what `plan.rs` uses, and the rules
-/// of an agent.
-const PURE: [(&str, &[&str]); 2] = [
+/// Modules that are pure beside every `plan.rs` and the core of `wamp`: what `plan.rs` uses, the codecs of `ldms`, the
+/// rules of an agent.
+const PURE: [(&str, &[&str]); 3] = [
+    ("ldms", &["api", "hostlist", "link", "time", "wire"]),
     ("host", &["model", "relaunch", "reload", "requests", "stability", "table", "words"]),
     (
         "ocs",
@@ -56,12 +57,11 @@ fn must_be_pure(path: &str) -> bool {
     };
     let is =
         |name: &str| module.strip_prefix(name).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'));
-    let listed =
-        PURE.iter().any(|(pure_room, modules)| *pure_room == room && modules.iter().any(|name| is(name)));
-    match room {
-        "wamp" | "ldms" => !is("net"),
-        _ => is("plan") || listed,
+    if room == "wamp" {
+        return !is("net");
     }
+    is("plan")
+        || PURE.iter().any(|(pure_room, modules)| *pure_room == room && modules.iter().any(|name| is(name)))
 }
 
 /// A name in the list above that no file bears any more would be a check that checks nothing.
