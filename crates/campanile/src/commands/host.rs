@@ -9,7 +9,8 @@ use crate::runtime;
 ///
 /// The same options as the HostManager agent of OCS, and the same operations on the bus, so that ocsbow, ocs-web and
 /// `campanile up|down|status` work with it. It ends in good order, with all agents down, on SIGINT or SIGTERM. Killed,
-/// it leaves its agents running, and its successor takes them over.
+/// it leaves its agents running; its successor ends them before it launches them anew, with the targets that operators
+/// had set.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
