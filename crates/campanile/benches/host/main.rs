@@ -10,6 +10,7 @@ mod rows;
 mod stage;
 mod standin;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -18,7 +19,7 @@ use clap::Parser;
 
 use figures::{Line, Unit};
 use rows::{Effort, MANY, SMALL, TIMES};
-use stage::{Side, Stage};
+use stage::{Side, Stage, World};
 use standin::StandIn;
 
 /// Measures HostManager and client, ours and the original.
@@ -30,6 +31,9 @@ struct Args {
     /// Leave the original out
     #[arg(long)]
     ours: bool,
+    /// Measure this build of campanile instead of the one that cargo has just made
+    #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_campanile"), hide_default_value = true)]
+    campanile: PathBuf,
     /// Only these: update, up, kill, status, many
     rows: Vec<String>,
     /// What cargo says to every benchmark
@@ -53,11 +57,11 @@ fn main() -> Result<()> {
         Effort { samples: SMALL, idle: Duration::from_secs(60) }
     };
     let standin = StandIn::build()?;
+    let world = World { campanile: args.campanile, standin };
     let mut lines = Vec::new();
     if TIMES.iter().any(|row| wanted(row.0)) {
-        let ours = Stage::start(Side::Ours, &standin, SMALL)?;
-        let original =
-            if with_original { Some(Stage::start(Side::Original, &standin, SMALL)?) } else { None };
+        let ours = Stage::start(Side::Ours, &world, SMALL)?;
+        let original = if with_original { Some(Stage::start(Side::Original, &world, SMALL)?) } else { None };
         for (_, what, target, measure) in TIMES.into_iter().filter(|row| wanted(row.0)) {
             eprintln!("measuring: {what}");
             let line = Line {
@@ -72,7 +76,7 @@ fn main() -> Result<()> {
     }
     if wanted(MANY) {
         eprintln!("measuring: {} children", rows::LARGE);
-        lines.extend(rows::many_lines(&standin, with_original, effort)?);
+        lines.extend(rows::many_lines(&world, with_original, effort)?);
     }
     figures::print(&lines);
     Ok(())

@@ -7,8 +7,8 @@ use campanile_testkit::{Signal, anon_of, rss_of};
 use rustix::process::{Pid, kill_process};
 
 use crate::figures::{Figure, Line, Unit};
-use crate::stage::{Side, Stage, instance, timed};
-use crate::standin::{StandIn, monotonic, realtime};
+use crate::stage::{Side, Stage, World, instance, timed};
+use crate::standin::{monotonic, realtime};
 
 /// Instances of the small site, and so measurements of each time.
 pub(crate) const SMALL: usize = 20;
@@ -121,8 +121,8 @@ struct Many {
     idle: Figure,
 }
 
-fn many(side: Side, standin: &StandIn, effort: Effort) -> Result<Many> {
-    let stage = Stage::start(side, standin, LARGE)?;
+fn many(side: Side, world: &World, effort: Effort) -> Result<Many> {
+    let stage = Stage::start(side, world, LARGE)?;
     let (mark, begin) = (stage.mark(), monotonic());
     stage.update(&[("all", "up")])?;
     let starts = stage.starts(mark, LARGE)?;
@@ -133,9 +133,9 @@ fn many(side: Side, standin: &StandIn, effort: Effort) -> Result<Many> {
     std::thread::sleep(effort.idle / 3);
 
     let pid = stage.manager_pid();
-    let (cpu, begin) = (standin.cpu_of(pid)?, monotonic());
+    let (cpu, begin) = (world.standin.cpu_of(pid)?, monotonic());
     std::thread::sleep(effort.idle);
-    let used = standin.cpu_of(pid)?.saturating_sub(cpu);
+    let used = world.standin.cpu_of(pid)?.saturating_sub(cpu);
     let elapsed = monotonic().saturating_sub(begin);
     let idle = Figure::single(used.as_secs_f64() / elapsed.as_secs_f64() * 100.0);
     let mib = |bytes: Option<u64>| Figure::single(bytes.unwrap_or(0) as f64 / MIB);
@@ -145,9 +145,9 @@ fn many(side: Side, standin: &StandIn, effort: Effort) -> Result<Many> {
 }
 
 /// The lines about the large site.
-pub(crate) fn many_lines(standin: &StandIn, with_original: bool, effort: Effort) -> Result<Vec<Line>> {
-    let ours = many(Side::Ours, standin, effort)?;
-    let original = if with_original { Some(many(Side::Original, standin, effort)?) } else { None };
+pub(crate) fn many_lines(world: &World, with_original: bool, effort: Effort) -> Result<Vec<Line>> {
+    let ours = many(Side::Ours, world, effort)?;
+    let original = if with_original { Some(many(Side::Original, world, effort)?) } else { None };
     let line = |what: &str, unit, target, of: fn(&Many) -> &Figure| Line {
         what: format!("{LARGE} children: {what}"),
         unit,

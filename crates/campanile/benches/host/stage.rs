@@ -37,9 +37,37 @@ pub(crate) enum Side {
     Original,
 }
 
+/// What all sites have in common.
+#[derive(Debug)]
+pub(crate) struct World {
+    /// Our program.
+    pub(crate) campanile: PathBuf,
+    /// What is launched in place of Python.
+    pub(crate) standin: StandIn,
+}
+
+impl World {
+    fn program(&self, side: Side, name: &str) -> Command {
+        let mut command = match side {
+            Side::Ours => {
+                let mut command = Command::new(&self.campanile);
+                command.arg(name);
+                command
+            }
+            Side::Original => Command::new(peers_dir().join("bin").join(name)),
+        };
+        OCS_VARIABLES.iter().for_each(|variable| {
+            command.env_remove(variable);
+        });
+        command.env("PYTHONWARNINGS", "ignore");
+        command
+    }
+}
+
 /// A running site.
-pub(crate) struct Stage {
-    pub(crate) side: Side,
+pub(crate) struct Stage<'a> {
+    side: Side,
+    world: &'a World,
     site: TempSite,
     starts: PathBuf,
     instances: usize,
@@ -48,9 +76,9 @@ pub(crate) struct Stage {
     _router: Daemon,
 }
 
-impl Stage {
+impl<'a> Stage<'a> {
     /// Starts router and HostManager over so many instances, all of them down.
-    pub(crate) fn start(side: Side, standin: &StandIn, instances: usize) -> Result<Self> {
+    pub(crate) fn start(side: Side, world: &'a World, instances: usize) -> Result<Self> {
         let mut entries = vec![TempSite::instance("HostManager", MANAGER, &json!({}))];
         let down = json!({"manage": "host/down"});
         entries.extend((0..instances).map(|number| TempSite::instance(CLASS, &instance(number), &down)));
@@ -58,27 +86,28 @@ impl Stage {
         let starts = site.dir().join("starts");
         fs::write(&starts, "")?;
 
-        let mut router = program(side_of_router(), "router");
+        // Both sides use the same router, so that only HostManager and client differ.
+        let mut router = world.program(Side::Ours, "router");
         router.args(site.args(HOST));
         let mut router = Daemon::spawn("router", router);
         router.wait_for_output(PATIENCE, "router ready");
 
         let mut manager = match side {
             Side::Ours => {
-                let mut command = program(side, "host");
-                command.arg("--state-dir").arg(site.state_dir()).arg("--python").arg(standin.path());
+                let mut command = world.program(side, "host");
+                command.arg("--state-dir").arg(site.state_dir()).arg("--python").arg(world.standin.path());
                 command
             }
             Side::Original => {
-                let mut command = program(side, "python");
-                command.args(["-c", ORIGINAL]).arg(standin.path());
+                let mut command = world.program(side, "python");
+                command.args(["-c", ORIGINAL]).arg(world.standin.path());
                 command
             }
         };
         manager.args(["--instance-id", MANAGER]).args(site.args(HOST)).arg("--working-dir").arg(site.dir());
         manager.env(STARTS, &starts);
         let manager = Daemon::spawn(MANAGER, manager);
-        let stage = Self { side, site, starts, instances, manager, _router: router };
+        let stage = Self { side, world, site, starts, instances, manager, _router: router };
         stage.settle("down")?;
         Ok(stage)
     }
@@ -154,7 +183,7 @@ impl Stage {
 
     /// Starts this side's `ocsbow`.
     pub(crate) fn ocsbow(&self, args: &[&str]) -> Command {
-        let mut command = program(self.side, "ocsbow");
+        let mut command = self.world.program(self.side, "ocsbow");
         command.args(self.site.args(HOST)).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
@@ -177,27 +206,6 @@ impl Stage {
 /// The id of an instance.
 pub(crate) fn instance(number: usize) -> String {
     format!("agent-{number}")
-}
-
-/// Both sides use the same router, so that only HostManager and client differ.
-fn side_of_router() -> Side {
-    Side::Ours
-}
-
-fn program(side: Side, name: &str) -> Command {
-    let mut command = match side {
-        Side::Ours => {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_campanile"));
-            command.arg(name);
-            command
-        }
-        Side::Original => Command::new(peers_dir().join("bin").join(name)),
-    };
-    OCS_VARIABLES.iter().for_each(|variable| {
-        command.env_remove(variable);
-    });
-    command.env("PYTHONWARNINGS", "ignore");
-    command
 }
 
 /// Runs a command to its end and takes the time.
