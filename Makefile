@@ -30,9 +30,11 @@ test: ## everything that must hold: formatting, lints, licences, documents, all 
 setup: ## install what is missing on this machine (root: by apt)
 	@scripts/setup
 
+# Both drive the release build as a program. What drives the HostManager only waits and needs no optimised build.
 bench: setup ## the benchmarks, ours and the originals side by side
 	cargo build --locked --release --package campanile
-	cargo bench --locked --workspace --bench '*'
+	CAMPANILE_BIN="$(TARGET)/release/campanile" cargo bench --locked --profile dev --package campanile --bench host
+	CAMPANILE_BIN="$(TARGET)/release/campanile" cargo bench --locked --package campanile-wamp --bench router
 
 soak: setup ## the tests with random histories, with many more rounds (hours)
 	PROPTEST_CASES=20000 CAMPANILE_ROUNDS=50 cargo nextest run --locked --workspace --profile soak

@@ -32,7 +32,7 @@ struct Args {
     #[arg(long)]
     ours: bool,
     /// Measure this build of campanile instead of the one that cargo has just made
-    #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_campanile"), hide_default_value = true)]
+    #[arg(long, env = "CAMPANILE_BIN", value_name = "FILE", default_value = env!("CARGO_BIN_EXE_campanile"), hide_default_value = true)]
     campanile: PathBuf,
     /// Only these: update, up, kill, status, many
     rows: Vec<String>,
