@@ -2,7 +2,7 @@
 //!
 //! * [`source`] — the HostManager's control socket, or the files that it left;
 //! * [`since`] — the times that begin lines (pure);
-//! * [`print`] — lines of two streams in one terminal, as `tail` does it (pure).
+//! * [`mod@print`] — lines of two streams in one terminal, as `tail` does it (pure).
 
 pub(crate) mod print;
 pub(crate) mod since;
