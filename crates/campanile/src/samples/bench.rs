@@ -75,14 +75,32 @@ pub(crate) struct Place {
 
 impl Place {
     /// Finds the agent in the site config.
+    ///
+    /// What the options leave open may stand in the environment, by the names that `ocs-agent-cli` reads.
     pub(crate) fn find(agent_class: &str, args: &SiteArgs) -> Result<Self, Failure> {
-        let Selected { site, host, instance, .. } = this_site::select(Mode::Agent(agent_class), args)?;
+        let args = with_environment(args.clone(), &|name| std::env::var(name).ok());
+        let Selected { site, host, instance, .. } = this_site::select(Mode::Agent(agent_class), &args)?;
         let id = instance.as_ref().map(|instance| instance.instance_id.clone());
         let Some(instance_id) = id.or_else(|| args.instance_id.clone()) else {
             return Err(Failure::Usage("without a site config, --instance-id is needed".to_owned()));
         };
         Ok(Self { site, log_dir: host.and_then(|host| host.log_dir), instance_id, instance })
     }
+}
+
+fn with_environment(mut args: SiteArgs, env: &dyn Fn(&str) -> Option<String>) -> SiteArgs {
+    let options = [
+        (&mut args.instance_id, "INSTANCE_ID"),
+        (&mut args.site_host, "SITE_HOST"),
+        (&mut args.site_hub, "SITE_HUB"),
+        (&mut args.site_http, "SITE_HTTP"),
+    ];
+    for (option, name) in options {
+        if option.is_none() {
+            *option = env(name).filter(|value| !value.is_empty());
+        }
+    }
+    args
 }
 
 impl Bench {
@@ -189,4 +207,23 @@ pub(crate) fn number(name: &str) -> Param {
 /// The number that a checked parameter holds.
 pub(crate) fn number_of(params: &serde_json::Value, name: &str) -> Result<f64, String> {
     params[name].as_f64().ok_or_else(|| format!("{name} must be a number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_come_before_the_environment() {
+        let given = SiteArgs { site_host: Some("dome".into()), ..SiteArgs::default() };
+        let env = |name: &str| match name {
+            "INSTANCE_ID" => Some("thermo1".to_owned()),
+            "SITE_HOST" => Some("lab".to_owned()),
+            "SITE_HUB" => Some(String::new()),
+            _ => None,
+        };
+        let args = with_environment(given, &env);
+        assert_eq!((args.instance_id.as_deref(), args.site_host.as_deref()), (Some("thermo1"), Some("dome")));
+        assert_eq!(args.site_hub, None, "an empty variable says nothing");
+    }
 }
