@@ -144,17 +144,17 @@ impl Manager {
 
     /// The instances that still run from before are counted; the plan ends them before it launches anything.
     async fn find_survivors(&self) {
-        let marks: Vec<_> = {
+        let (keys, wanted): (Vec<Key>, Vec<_>) = {
             let state = self.lock();
-            let mark = |entry: &crate::table::Entry| {
-                let instance = &entry.instance;
-                (instance.key, self.shared.processes.mark(&instance.spec.instance_id))
+            let wanted = |entry: &crate::table::Entry| {
+                let mark = self.shared.processes.mark(&entry.instance.spec.instance_id);
+                (entry.instance.key, tree::Wanted { mark, leader: None })
             };
-            state.table.iter().map(mark).collect()
+            state.table.iter().map(wanted).unzip()
         };
-        let found = tokio::task::spawn_blocking(move || tree::census(&marks)).await.unwrap_or_default();
+        let counts = tokio::task::spawn_blocking(move || tree::census(&wanted)).await.unwrap_or_default();
         let mut state = self.lock();
-        for (key, count) in found {
+        for (key, count) in keys.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
             let Some(entry) = state.table.get_mut(key) else { continue };
             entry.observed.leftovers = Some(count);
             self.shared.processes.found_running(key, &entry.instance.spec.instance_id);

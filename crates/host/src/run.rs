@@ -111,14 +111,15 @@ pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
         .map_err(failed("pidfd and subreaper"))?;
 
     let targets = TargetFile::in_dir(state.path());
-    let first = place.first_start(&targets);
-    let manager =
-        Manager::new(processes, clock, workers.clone(), targets, place.reader(), place.config.clone());
+    let (first, reader, has_docker) =
+        (place.first_start(&targets), place.reader(), place.args.docker_compose.is_some());
+    let url = place.selected.site.hub.wamp_server.clone();
+    let agent_config = place.agent_config(workers.clone());
+    let manager = Manager::new(processes, clock, workers, targets, reader, place.config);
     manager.prepare(first).await;
 
-    let has_docker = place.args.docker_compose.is_some();
     let (dying, mut died) = watch::channel(false);
-    let agent = ops::agent(place.agent_config(workers), &manager, &logs, has_docker, &dying);
+    let agent = ops::agent(agent_config, &manager, &logs, has_docker, &dying);
     let _control = serve_control(state.path(), &agent).await;
     let mut conflict = agent.identity_conflict();
     loop {
@@ -136,7 +137,6 @@ pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
             Ok(()) = conflict.changed() => {
                 if conflict.borrow_and_update().is_some() && !manager.was_started() {
                     agent.shutdown(SHUTDOWN_GRACE).await;
-                    let url = place.selected.site.hub.wamp_server.clone();
                     return Err(HostError::IdentityTaken { address: agent.address().to_owned(), url });
                 }
             }

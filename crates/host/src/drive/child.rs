@@ -96,6 +96,7 @@ impl Child {
     }
 
     async fn tails(&self, starts: [u64; 2]) -> (String, String) {
+        let _permit = self.shared.tails.acquire().await;
         let (logs, id) = (Arc::clone(&self.shared.logs), self.instance_id.clone());
         let reading = tokio::task::spawn_blocking(move || {
             (logs.tail(&id, Stream::Stdout, starts[0]), logs.tail(&id, Stream::Stderr, starts[1]))

@@ -8,7 +8,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use campanile_control::{Clock, WorkerHandle, Workers};
@@ -21,11 +21,15 @@ use super::child::Child;
 use super::logs::LogStore;
 use super::open_files::OpenFiles;
 use super::sweep::{self, Families, Family, Running};
-use super::tree::{self, Leader, Mark, Owner};
+use super::tree::{self, Mark, Owner};
 use crate::model::{Ended, Key};
 
 /// So many programs are being started at a time. Starting one takes about a millisecond of mostly kernel time.
 pub const PARALLEL_LAUNCHES: usize = 4;
+/// So many outputs of children that have ended are being read at a time.
+const PARALLEL_TAILS: usize = 4;
+/// So many walks over all processes of the machine are made at a time.
+const PARALLEL_WALKS: usize = 2;
 /// News that nobody has taken yet; a child whose news does not fit waits.
 pub const MAX_NEWS: usize = 1024;
 /// Two sweeps are at least this far apart.
@@ -88,6 +92,11 @@ pub(super) struct Shared {
     pub(super) families: Families,
     pub(super) files: OpenFiles,
     pub(super) launches: Semaphore,
+    /// At most so many threads read what children have printed last.
+    pub(super) tails: Semaphore,
+    orders: Mutex<Vec<(Key, Order)>>,
+    order_now: Notify,
+    tree_walks: Arc<Semaphore>,
     pub(super) sweep_now: Notify,
     pub(super) news: mpsc::Sender<News>,
     pub(super) inherited_mark: Option<String>,
@@ -115,10 +124,15 @@ impl Processes {
             families: Families::default(),
             files: OpenFiles::raise(),
             launches: Semaphore::new(PARALLEL_LAUNCHES),
+            tails: Semaphore::new(PARALLEL_TAILS),
+            orders: Mutex::default(),
+            order_now: Notify::new(),
+            tree_walks: Arc::new(Semaphore::new(PARALLEL_WALKS)),
             sweep_now: Notify::new(),
             news,
             inherited_mark: std::env::var(tree::VARIABLE).ok(),
         });
+        tokio::spawn(carry_out_orders(Arc::clone(&shared)));
         let worker = workers.register("sweep");
         let sweeper = Arc::clone(&shared);
         tokio::spawn(async move {
@@ -181,19 +195,12 @@ impl Processes {
 
     /// SIGTERM to everything of an instance.
     pub fn terminate(&self, key: Key) {
-        self.on_tree(key, |mark, leader| {
-            tree::signal_all(mark, leader, Signal::TERM);
-        });
+        self.order(key, Order::Terminate);
     }
 
     /// SIGKILL to everything of an instance, until nothing is left of it.
     pub fn kill(&self, key: Key) {
-        self.on_tree(key, |mark, leader| {
-            let left = tree::kill(mark, leader);
-            if left > 0 {
-                tracing::warn!(left, "processes survive SIGKILL; they hang in the kernel");
-            }
-        });
+        self.order(key, Order::Kill);
     }
 
     /// Forgets an instance.
@@ -201,14 +208,63 @@ impl Processes {
         self.shared.families.lock().remove(&key);
     }
 
-    fn on_tree(&self, key: Key, what: impl FnOnce(&Mark, Option<Leader>) + Send + 'static) {
-        let shared = Arc::clone(&self.shared);
+    fn order(&self, key: Key, order: Order) {
+        self.shared.lock_orders().push((key, order));
+        self.shared.order_now.notify_one();
+    }
+}
+
+/// Something to be done to all processes of an instance. Finding them means to look at every process of the machine,
+/// so orders that come together are carried out together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Terminate,
+    Kill,
+}
+
+impl Shared {
+    fn lock_orders(&self) -> MutexGuard<'_, Vec<(Key, Order)>> {
+        // Orders are pushed and taken whole.
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn carry_out_orders(shared: Arc<Shared>) {
+    loop {
+        shared.order_now.notified().await;
+        // The semaphore is never closed. A kill that hangs leaves room for the orders after it.
+        let permit = Arc::clone(&shared.tree_walks).acquire_owned().await;
+        let orders = std::mem::take(&mut *shared.lock_orders());
+        let shared = Arc::clone(&shared);
         tokio::task::spawn_blocking(move || {
-            let family = shared.families.lock().get(&key).cloned();
-            let Some(family) = family else { return };
-            what(&family.mark, family.leader);
+            let _permit = permit;
+            for order in [Order::Terminate, Order::Kill] {
+                carry_out(&shared, order, &orders);
+            }
             shared.sweep_now.notify_one();
         });
+    }
+}
+
+fn carry_out(shared: &Shared, order: Order, orders: &[(Key, Order)]) {
+    let wanted: Vec<_> = {
+        let families = shared.families.lock();
+        let meant = orders.iter().filter(|(_, given)| *given == order);
+        meant.filter_map(|(key, _)| families.get(key).map(Family::wanted)).collect()
+    };
+    if wanted.is_empty() {
+        return;
+    }
+    match order {
+        Order::Terminate => {
+            tree::signal_all(&wanted, Signal::TERM);
+        }
+        Order::Kill => {
+            let left = tree::kill(&wanted);
+            if left > 0 {
+                tracing::warn!(left, "processes survive SIGKILL; they hang in the kernel");
+            }
+        }
     }
 }
 

@@ -81,19 +81,31 @@ pub fn sweep(families: &Families) -> Found {
     let orphans = orphans(&leaders, reaping.is_ok());
     found.again = reaping.is_err();
     drop(reaping);
-    for (key, family) in counted {
-        let left = if family.foreign {
-            tree::members(&family.mark, family.leader).len()
-        } else {
-            let is_left = |orphan: &&proc_fs::Stat| {
-                let in_group = family.leader.is_some_and(|leader| leader.pid == orphan.pgrp);
-                in_group || family.mark.is_on(orphan.pid)
-            };
-            orphans.iter().filter(is_left).count()
+    let (foreign, own): (Vec<_>, Vec<_>) = counted.into_iter().partition(|(_, family)| family.foreign);
+    if !foreign.is_empty() {
+        let wanted: Vec<_> = foreign.iter().map(|(_, family)| family.wanted()).collect();
+        let counts = tree::census(&wanted);
+        found
+            .left
+            .extend(foreign.iter().zip(counts).map(|((key, family), left)| (*key, family.launch, left)));
+    }
+    for (key, family) in own {
+        let is_left = |orphan: &&proc_fs::Stat| {
+            let in_group = family.leader.is_some_and(|leader| leader.pid == orphan.pgrp);
+            in_group || family.mark.is_on(orphan.pid)
         };
+        let left = orphans.iter().filter(is_left).count();
         found.left.push((key, family.launch, u32::try_from(left).unwrap_or(u32::MAX)));
     }
     found
+}
+
+impl Family {
+    /// What to look for to find its processes.
+    #[must_use]
+    pub fn wanted(&self) -> tree::Wanted {
+        tree::Wanted { mark: self.mark.clone(), leader: self.leader }
+    }
 }
 
 /// Our living children that we have not launched. With `reap`, those that have ended are reaped.

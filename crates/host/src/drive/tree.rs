@@ -5,8 +5,9 @@
 //! its parent belongs. So a child that called `setsid`, or that was started with an empty environment by a living
 //! parent, is found. What gives up all four is not: only a control group holds that.
 
-use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -42,15 +43,6 @@ pub struct Leader {
     pub start_ticks: u64,
 }
 
-impl Leader {
-    /// Which of all processes are in its group. When it has ended its number may be used again: a process of that
-    /// number with another start, or a group in another session, is somebody else's.
-    fn group(self, all: &[Stat], session: u32) -> impl Iterator<Item = &Stat> {
-        let reused = all.iter().any(|stat| stat.pid == self.pid && stat.start_ticks != self.start_ticks);
-        all.iter().filter(move |stat| !reused && stat.pgrp == self.pid && stat.session == session)
-    }
-}
-
 impl Mark {
     /// The mark of an instance whose standard output and error go to `outputs`.
     #[must_use]
@@ -72,48 +64,97 @@ impl Mark {
     /// Whether a process shows this mark, in its environment or by where its output goes.
     #[must_use]
     pub fn is_on(&self, pid: u32) -> bool {
-        let in_environment = || {
-            proc_fs::env_of(pid, VARIABLE)
-                .is_some_and(|value| value.split(SEPARATOR).any(|name| name == self.name))
-        };
-        let by_output = || {
-            let outputs = proc_fs::outputs_of(pid);
-            outputs.iter().flatten().any(|output| self.outputs.contains(output))
-        };
-        by_output() || in_environment()
+        Marks::new([self].into_iter()).on(pid).is_some()
     }
 }
 
-/// The living processes of an instance.
+/// Many marks at once, so that every process has to be looked at only once.
+struct Marks<'a> {
+    by_name: HashMap<&'a str, usize>,
+    by_output: HashMap<&'a Path, usize>,
+}
+
+impl<'a> Marks<'a> {
+    fn new(marks: impl Iterator<Item = &'a Mark>) -> Self {
+        let mut all = Self { by_name: HashMap::new(), by_output: HashMap::new() };
+        for (index, mark) in marks.enumerate() {
+            all.by_name.insert(&mark.name, index);
+            all.by_output.extend(mark.outputs.iter().map(|output| (output.as_path(), index)));
+        }
+        all
+    }
+
+    /// Which of the marks a process shows.
+    fn on(&self, pid: u32) -> Option<usize> {
+        let outputs = proc_fs::outputs_of(pid);
+        outputs.iter().flatten().find_map(|output| self.by_output.get(output.as_path()).copied()).or_else(
+            || {
+                let value = proc_fs::env_of(pid, VARIABLE)?;
+                value.split(SEPARATOR).find_map(|name| self.by_name.get(name).copied())
+            },
+        )
+    }
+}
+
+/// An instance whose processes are looked for.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// How they are recognised.
+    pub mark: Mark,
+    /// The process that was launched, if any was.
+    pub leader: Option<Leader>,
+}
+
+/// The living processes of some instances, each with the place of its instance in the list.
 #[must_use]
-pub fn members(mark: &Mark, leader: Option<Leader>) -> Vec<Stat> {
+pub fn members(wanted: &[Wanted]) -> Vec<(usize, Stat)> {
     let me = std::process::id();
     let all: Vec<Stat> = proc_fs::pids().into_iter().filter_map(proc_fs::stat).collect();
-    let session = all.iter().find(|stat| stat.pid == me).map_or(0, |stat| stat.session);
-    let mut found: HashSet<u32> = HashSet::new();
-    if let Some(leader) = leader {
-        found.extend(leader.group(&all, session).map(|stat| stat.pid));
-    }
-    for stat in &all {
-        if stat.pid != me && !stat.is_zombie() && !found.contains(&stat.pid) && mark.is_on(stat.pid) {
-            found.insert(stat.pid);
+    let mut found = in_groups(wanted, &all);
+    let marks = Marks::new(wanted.iter().map(|wanted| &wanted.mark));
+    for stat in all.iter().filter(|stat| stat.pid != me && !stat.is_zombie()) {
+        if let Entry::Vacant(vacant) = found.entry(stat.pid)
+            && let Some(index) = marks.on(stat.pid)
+        {
+            vacant.insert(index);
         }
     }
     add_descendants(&all, &mut found);
     found.remove(&me);
-    all.into_iter().filter(|stat| found.contains(&stat.pid) && !stat.is_zombie()).collect()
+    let living = all.into_iter().filter(|stat| !stat.is_zombie());
+    living.filter_map(|stat| Some((*found.get(&stat.pid)?, stat))).collect()
 }
 
-fn add_descendants(all: &[Stat], found: &mut HashSet<u32>) {
+/// Who is in the process group of which leader. When a leader has ended its number may be used again: a process of that
+/// number with another start, or a group in another session, is somebody else's.
+fn in_groups(wanted: &[Wanted], all: &[Stat]) -> HashMap<u32, usize> {
+    let session = all.iter().find(|stat| stat.pid == std::process::id()).map_or(0, |stat| stat.session);
+    let mut groups: HashMap<u32, (u64, usize)> = HashMap::new();
+    for (index, leader) in
+        wanted.iter().enumerate().filter_map(|(index, wanted)| Some((index, wanted.leader?)))
+    {
+        groups.insert(leader.pid, (leader.start_ticks, index));
+    }
+    for stat in all {
+        if groups.get(&stat.pid).is_some_and(|(start_ticks, _)| *start_ticks != stat.start_ticks) {
+            groups.remove(&stat.pid);
+        }
+    }
+    let of_group = |stat: &Stat| groups.get(&stat.pgrp).map(|(_, index)| (stat.pid, *index));
+    all.iter().filter(|stat| stat.session == session).filter_map(of_group).collect()
+}
+
+fn add_descendants(all: &[Stat], found: &mut HashMap<u32, usize>) {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for stat in all {
         children.entry(stat.ppid).or_default().push(stat.pid);
     }
-    let mut open: Vec<u32> = found.iter().copied().collect();
-    while let Some(pid) = open.pop() {
+    let mut open: Vec<(u32, usize)> = found.iter().map(|(pid, index)| (*pid, *index)).collect();
+    while let Some((pid, index)) = open.pop() {
         for child in children.get(&pid).into_iter().flatten() {
-            if found.insert(*child) {
-                open.push(*child);
+            if let Entry::Vacant(vacant) = found.entry(*child) {
+                vacant.insert(index);
+                open.push((*child, index));
             }
         }
     }
@@ -129,27 +170,27 @@ pub fn signal(seen: &Stat, signal: Signal) -> bool {
     is_same && pidfd_send_signal(&pidfd, signal).is_ok()
 }
 
-/// Sends a signal to every process of an instance; returns how many there were.
-pub fn signal_all(mark: &Mark, leader: Option<Leader>, what: Signal) -> usize {
-    let members = members(mark, leader);
-    for member in &members {
+/// Sends a signal to every process of some instances; returns how many there were.
+pub fn signal_all(wanted: &[Wanted], what: Signal) -> usize {
+    let members = members(wanted);
+    for (_, member) in &members {
         signal(member, what);
     }
     members.len()
 }
 
-/// Kills every process of an instance until nothing is left, or [`KILL_TIMEOUT`] is over; returns how many are left.
+/// Kills every process of some instances until nothing is left, or [`KILL_TIMEOUT`] is over; returns how many are left.
 ///
 /// All are stopped before the first is killed, and looked for again until no new one appears: otherwise one that is
 /// just being forked could escape. Blocks; meant for a thread that may.
 #[must_use]
-pub fn kill(mark: &Mark, leader: Option<Leader>) -> usize {
+pub fn kill(wanted: &[Wanted]) -> usize {
     let deadline = Instant::now() + KILL_TIMEOUT;
     loop {
         let mut stopped = 0;
         let targets = loop {
-            let seen = members(mark, leader);
-            for member in &seen {
+            let seen = members(wanted);
+            for (_, member) in &seen {
                 signal(member, Signal::STOP);
             }
             if seen.len() <= stopped || Instant::now() >= deadline {
@@ -160,42 +201,24 @@ pub fn kill(mark: &Mark, leader: Option<Leader>) -> usize {
         if targets.is_empty() {
             return 0;
         }
-        for target in &targets {
+        for (_, target) in &targets {
             signal(target, Signal::KILL);
         }
         if Instant::now() >= deadline {
-            return members(mark, leader).len();
+            return members(wanted).len();
         }
         std::thread::sleep(KILL_POLL);
     }
 }
 
-/// How many processes of each instance run already, before the first launch: what an earlier manager with the same
-/// state directory has left. `marks` names the instances to look for.
+/// How many processes there are of each of some instances, in their order.
 #[must_use]
-pub fn census<K: Clone>(marks: &[(K, Mark)]) -> Vec<(K, u32)> {
-    let me = std::process::id();
-    let mut counts = vec![0_u32; marks.len()];
-    let by_name: HashMap<&str, usize> =
-        marks.iter().enumerate().map(|(index, (_, mark))| (mark.name.as_str(), index)).collect();
-    let by_output: HashMap<&PathBuf, usize> = marks
-        .iter()
-        .enumerate()
-        .flat_map(|(index, (_, mark))| mark.outputs.iter().map(move |output| (output, index)))
-        .collect();
-    for pid in proc_fs::pids().into_iter().filter(|pid| *pid != me) {
-        let outputs = proc_fs::outputs_of(pid);
-        let index =
-            outputs.iter().flatten().find_map(|output| by_output.get(output).copied()).or_else(|| {
-                let value = proc_fs::env_of(pid, VARIABLE)?;
-                value.split(SEPARATOR).find_map(|name| by_name.get(name).copied())
-            });
-        let alive = || proc_fs::stat(pid).is_some_and(|stat| !stat.is_zombie());
-        if let Some(index) = index.filter(|_| alive()) {
-            counts[index] += 1;
-        }
+pub fn census(wanted: &[Wanted]) -> Vec<u32> {
+    let mut counts = vec![0; wanted.len()];
+    for (index, _) in members(wanted) {
+        counts[index] += 1;
     }
-    marks.iter().map(|(key, _)| key.clone()).zip(counts).filter(|(_, count)| *count > 0).collect()
+    counts
 }
 
 #[cfg(test)]
@@ -216,9 +239,12 @@ mod tests {
         command.env(VARIABLE, mark.value(None)).spawn().unwrap()
     }
 
-    fn leader(child: &Child) -> Option<Leader> {
-        let start_ticks = proc_fs::stat(child.id()).unwrap().start_ticks;
-        Some(Leader { pid: child.id(), start_ticks })
+    fn wanted(mark: &Mark, child: Option<&Child>) -> [Wanted; 1] {
+        let leader = child.map(|child| {
+            let start_ticks = proc_fs::stat(child.id()).unwrap().start_ticks;
+            Leader { pid: child.id(), start_ticks }
+        });
+        [Wanted { mark: mark.clone(), leader }]
     }
 
     #[test]
@@ -236,12 +262,10 @@ mod tests {
             env -i setsid sleep 1000 &
             while :; do sleep 0.01; done";
         let mut child = spawn(&mark, script);
-        let leader = leader(&child);
-        campanile_testkit::wait_until(Duration::from_secs(10), "the tree", || {
-            members(&mark, leader).len() >= 4
-        });
-        assert_eq!(kill(&mark, leader), 0);
-        assert_eq!(members(&mark, leader), []);
+        let wanted = wanted(&mark, Some(&child));
+        campanile_testkit::wait_until(Duration::from_secs(10), "the tree", || members(&wanted).len() >= 4);
+        assert_eq!(kill(&wanted), 0);
+        assert_eq!(members(&wanted), []);
         child.wait().unwrap();
     }
 
@@ -251,10 +275,10 @@ mod tests {
         let output = std::fs::File::create(&mark.outputs[0]).unwrap();
         let mut child = Command::new("sleep").arg("1000").env_clear().stdout(output).spawn().unwrap();
         campanile_testkit::wait_until(Duration::from_secs(10), "the process", || {
-            members(&mark, None).iter().any(|stat| stat.pid == child.id())
+            members(&wanted(&mark, None)).iter().any(|(_, stat)| stat.pid == child.id())
         });
-        assert_eq!(census(&[(7, mark.clone())]), [(7, 1)]);
-        assert_eq!(kill(&mark, None), 0);
+        assert_eq!(census(&wanted(&mark, None)), [1]);
+        assert_eq!(kill(&wanted(&mark, None)), 0);
         child.wait().unwrap();
         std::fs::remove_file(&mark.outputs[0]).unwrap();
     }
@@ -263,9 +287,9 @@ mod tests {
     fn another_instance_is_left_alone() {
         let (mine, other) = (mark("mine"), mark("other"));
         let mut child = spawn(&other, "exec sleep 1000");
-        assert_eq!(kill(&mine, None), 0);
+        assert_eq!(kill(&wanted(&mine, None)), 0);
         assert_eq!(child.try_wait().unwrap(), None);
-        assert_eq!(kill(&other, leader(&child)), 0);
+        assert_eq!(kill(&wanted(&other, Some(&child))), 0);
         child.wait().unwrap();
     }
 
@@ -273,10 +297,10 @@ mod tests {
     fn a_process_group_whose_number_was_used_again_is_left_alone() {
         let (mine, other) = (mark("ended"), mark("newcomer"));
         let mut child = spawn(&other, "exec sleep 1000");
-        let ended = Leader { pid: child.id(), start_ticks: 1 };
-        assert_eq!(kill(&mine, Some(ended)), 0);
+        let ended = Some(Leader { pid: child.id(), start_ticks: 1 });
+        assert_eq!(kill(&[Wanted { mark: mine, leader: ended }]), 0);
         assert_eq!(child.try_wait().unwrap(), None);
-        assert_eq!(kill(&other, leader(&child)), 0);
+        assert_eq!(kill(&wanted(&other, Some(&child))), 0);
         child.wait().unwrap();
     }
 }
