@@ -43,6 +43,7 @@ fn main() -> ExitCode {
 
 fn run(cli: cli::Cli) -> Outcome {
     let level = match &cli.command {
+        Command::Host(args) if args.host.quiet => "off",
         Command::Router(_) | Command::Host(_) | Command::Agent(_) => "info",
         _ => "warn",
     };
