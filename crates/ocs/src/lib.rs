@@ -8,6 +8,7 @@
 //! * [`client`]: talk to OCS agents, over the bus, the router's HTTP bridge, or an agent's own control socket.
 //! * [`codes`]: the words and numbers both sides share.
 //! * [`control_socket`]: an agent that answers without a bus.
+//! * [`scope`], [`secret`]: which agents a rule of access control is meant for, and passwords that never show.
 //! * [`site_config`]: the file that says which agents a site has, and where its router is.
 
 pub mod agent;
@@ -15,4 +16,6 @@ pub mod client;
 pub mod codes;
 pub mod control_socket;
 mod http_call;
+pub mod scope;
+pub mod secret;
 pub mod site_config;

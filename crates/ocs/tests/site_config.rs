@@ -116,7 +116,7 @@ fn a_hub_needs_neither_bridge_nor_policy_nor_hosts() {
         &said(&diagnostics),
         &[
             "warning: site.yaml:2:3: `wamp_http` is missing",
-            "warning: site.yaml:5:18: unknown access policy `x`",
+            "error: site.yaml:5:18: invalid access policy \"x\"",
         ],
     );
 }

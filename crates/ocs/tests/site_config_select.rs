@@ -276,3 +276,37 @@ fn the_arguments_of_the_entry_and_of_the_command_line_are_merged() {
     assert_eq!(instance.merged_arguments(["--instance-id", "a1"]), ["--mode", "idle", "--instance-id", "a1"]);
     assert_eq!(instance.merged_arguments(Vec::<String>::new()), ["--mode", "idle", "--instance-id", "a1"]);
 }
+
+#[test]
+fn a_wrong_access_policy_stops_agents_but_no_clients_and_its_passwords_never_show() {
+    let policy = "overide:swordfish,x";
+    let dir =
+        Dir::with(&[("site.yaml", &SITE.replacen("obs}", &format!("obs, access_policy: '{policy}'}}"), 1))]);
+    let here = SiteArgs { instance_id: Some("a1".into()), ..on(&dir.path("site.yaml")) };
+    let error = select(Mode::Agent("A"), &here, "host-1", &no_env).expect_err("no agent may run");
+    assert_eq!(error.kind, SelectErrorKind::File);
+    let said = format!("{} {error}", error.diagnostics.render(false));
+    assert!(said.contains("invalid access policy") && said.contains("access_policy: ****"), "{said}");
+    assert!(!said.contains("swordfish"), "{said}");
+    assert!(select(Mode::Control, &here, "host-1", &no_env).is_ok());
+    // The option counts, not the file.
+    let with_option = |policy: &str| SiteArgs { access_policy: Some(policy.into()), ..here.clone() };
+    assert!(select(Mode::Agent("A"), &with_option("director:d"), "host-1", &no_env).is_ok());
+    let error =
+        select(Mode::Agent("A"), &with_option(policy), "host-1", &no_env).expect_err("a wrong option");
+    assert_eq!(error.kind, SelectErrorKind::Usage);
+    assert!(
+        error.to_string().contains("--access-policy") && !error.to_string().contains("swordfish"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_wrong_beside_a_policy_is_shown_without_its_passwords() {
+    let text = "{hub: {wamp_server: nowhere, wamp_realm: r, access_policy: 'override:swordfish,tuna'}}\n";
+    let dir = Dir::with(&[("site.yaml", text)]);
+    let (_, diagnostics) = campanile_ocs::site_config::load(&dir.path("site.yaml"));
+    let said = format!("{}{}", diagnostics.render(false), diagnostics.to_json());
+    assert!(diagnostics.has_errors() && said.contains("address_root"), "{said}");
+    assert!(!said.contains("swordfish") && !said.contains("tuna"), "{said}");
+}

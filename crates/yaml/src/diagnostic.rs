@@ -235,6 +235,13 @@ impl Diagnostics {
         (self.errors, self.warnings) = (errors, warnings);
     }
 
+    /// The same problems, each one changed; for texts that hold secrets. The severity must stay as it is.
+    #[must_use]
+    pub fn map(mut self, change: impl FnMut(Diagnostic) -> Diagnostic) -> Self {
+        self.items = self.items.into_iter().map(change).collect();
+        self
+    }
+
     /// The problems kept, sorted by file and position; those without a place come first.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         let mut sorted: Vec<&Diagnostic> = self.items.iter().collect();

@@ -35,7 +35,9 @@ pub(crate) fn crossbar(site: &SiteConfig, host: Option<&HostConfig>, search_path
     entries.extend(hub.wamp_http.as_deref().map(|url| ("wamp_http", Some(url))));
     entries.push(("wamp_realm", Some(&hub.wamp_realm)));
     entries.push(("address_root", Some(&hub.address_root)));
-    entries.extend(hub.access_policy.as_deref().map(|policy| ("access_policy", Some(policy))));
+    // A policy may hold passwords, which the original prints.
+    let policy = hub.access_policy.as_deref().map(campanile_ocs::agent::access::shown);
+    entries.extend(policy.as_deref().map(|policy| ("access_policy", Some(policy))));
     let mut out = String::from("ocs crossbar configuration\n--------------------------\n\n");
     out.push_str(&format!("Configuration for the OCS hub:\n{}\n\n", summary(&entries)));
     match host.and_then(|host| host.crossbar.as_ref().map(|crossbar| (host, crossbar))) {

@@ -2,7 +2,6 @@
 
 use campanile_wamp::Value;
 
-use super::access::access_control;
 use super::feed::{Feed, Publisher};
 use super::ops::OpTable;
 use super::session::SessionImage;
@@ -55,7 +54,7 @@ fn op_entry((name, session, info): (String, Option<SessionImage>, serde_json::Va
 }
 
 /// The answer to a question: `get_api`, `get_tasks`, `get_processes`, `get_feeds` or `get_agent_class`; to any other
-/// it is null. `access_s` is the unix time at which the access rules last changed.
+/// it is null.
 #[must_use]
 pub fn answer(
     question: &str,
@@ -63,7 +62,6 @@ pub fn answer(
     whereabouts: &Whereabouts,
     ops: &OpTable,
     feeds: &[Feed],
-    access_s: f64,
 ) -> Answer {
     let listing = |op_type| Build::Ops(ops.listing(op_type));
     let feed_list = || {
@@ -79,7 +77,7 @@ pub fn answer(
             ("feeds", feed_list()),
             ("processes", listing(OpType::Process)),
             ("tasks", listing(OpType::Task)),
-            ("access_control", Build::Ready(access_control(ops.policy(), access_s).into())),
+            ("access_control", Build::Ready(ops.access().to_json().into())),
         ]),
         "get_tasks" => listing(OpType::Task),
         "get_processes" => listing(OpType::Process),
@@ -94,7 +92,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::agent::access::{Caller, CredLevel, Policy};
+    use crate::agent::access::{AccessControl, Caller, CredLevel};
     use crate::agent::feed::FeedSpec;
     use crate::agent::ops::OpInfo;
     use crate::agent::params::ParamSpec;
@@ -106,7 +104,7 @@ mod tests {
             session_id: "1795344054.118503".into(),
         };
         let whereabouts = Whereabouts { hostname: "vm".into(), pid: 1421 };
-        let mut ops = OpTable::new(Policy::None);
+        let mut ops = OpTable::new(AccessControl::none(1795344054.118624));
         for (name, op_type) in [
             ("update", OpType::Task),
             ("manager", OpType::Process),
@@ -125,7 +123,7 @@ mod tests {
         }
         ops.start("update", &json!({}), Caller::Internal, 5.5);
         let feeds = [Feed::new(FeedSpec::plain("heartbeat"), &publisher)];
-        answer(question, &publisher, &whereabouts, &ops, &feeds, 1795344054.118624).into_value().to_json()
+        answer(question, &publisher, &whereabouts, &ops, &feeds).into_value().to_json()
     }
 
     #[test]

@@ -7,6 +7,7 @@ use campanile_wamp::error::uris;
 use campanile_wamp::{Dict, Value, WampError};
 
 use super::pyrepr;
+use crate::secret::Secret;
 
 /// A request on an operation: the arguments of `{address}.ops`.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,8 +20,8 @@ pub struct OpsCall {
     pub params: serde_json::Value,
     /// How long a wait may take.
     pub timeout: WaitLimit,
-    /// The password of the caller.
-    pub password: Option<String>,
+    /// The password of the caller. One that is no text counts as none.
+    pub password: Option<Secret>,
 }
 
 /// How long a `wait` may take.
@@ -58,8 +59,8 @@ impl OpsCall {
             params: next().to_json(),
             timeout: wait_limit(&next())?,
             password: match next() {
-                Value::Null => None,
-                other => Some(text(other)),
+                Value::Str(text) => Some(Secret::new(text)),
+                _ => None,
             },
         })
     }

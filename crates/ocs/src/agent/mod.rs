@@ -7,7 +7,7 @@
 //!                       |
 //!                    runtime ── context         tasks: runs handlers, wakes waiters, publishes
 //!                    /      \
-//!                  bus    control_socket        the ways in: WAMP procedures, a local socket
+//!          bus, director    control_socket        the ways in: WAMP procedures, a local socket
 //! ```
 //!
 //! Build one with [`AgentBuilder`], then keep the [`Agent`] handle:
@@ -40,6 +40,7 @@ mod builder;
 mod bus;
 pub mod call;
 mod context;
+mod director;
 pub mod feed;
 mod handle;
 mod identity;
@@ -51,7 +52,7 @@ mod runs;
 mod runtime;
 pub mod session;
 
-pub use access::{CredLevel, Policy, PolicyError};
+pub use access::{AccessControl, CredLevel, Policy, PolicyError};
 pub use builder::{AgentBuilder, AgentConfig, ProcessSpec, TaskSpec};
 pub use bus::BusState;
 pub use context::OpContext;

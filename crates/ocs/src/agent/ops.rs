@@ -15,7 +15,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::access::{Caller, CredLevel, Policy, rejection};
+use super::access::{AccessControl, Caller, CredLevel, Verdict, rejection};
 use super::params::ParamSpec;
 use super::session::{OpSession, SessionImage};
 use crate::codes::{OpCode, OpStatus, OpType, ReplyCode};
@@ -149,9 +149,8 @@ struct Op {
 }
 
 /// All operations of an agent, each with its newest session.
-#[derive(Default)]
 pub struct OpTable {
-    policy: Policy,
+    access: AccessControl,
     ops: Vec<Op>,
     next_session_id: u64,
 }
@@ -159,8 +158,8 @@ pub struct OpTable {
 impl OpTable {
     /// An agent without operations.
     #[must_use]
-    pub const fn new(policy: Policy) -> Self {
-        Self { policy, ops: Vec::new(), next_session_id: 0 }
+    pub const fn new(access: AccessControl) -> Self {
+        Self { access, ops: Vec::new(), next_session_id: 0 }
     }
 
     /// Declares an operation. One of the same name is replaced.
@@ -169,10 +168,15 @@ impl OpTable {
         self.ops.push(Op { info, session: None });
     }
 
-    /// The rule by which callers get their level.
+    /// The rules by which callers get their level.
     #[must_use]
-    pub const fn policy(&self) -> &Policy {
-        &self.policy
+    pub const fn access(&self) -> &AccessControl {
+        &self.access
+    }
+
+    /// The same, to give it new rules.
+    pub const fn access_mut(&mut self) -> &mut AccessControl {
+        &mut self.access
     }
 
     /// The newest session of an operation, if it is the one of this number.
@@ -236,13 +240,9 @@ impl OpTable {
                 session: Some(Box::new(session.image())),
             });
         }
-        let (cred_level, remark) = self.policy.level(caller);
+        let Verdict { level: cred_level, remark } = self.access.level(caller);
         if cred_level < op.info.min_privs() {
-            return Start::Refused(Reply::error(rejection(
-                cred_level,
-                op.info.min_privs(),
-                remark.as_deref(),
-            )));
+            return Start::Refused(Reply::error(rejection(cred_level, op.info.min_privs(), &remark)));
         }
         let params = match op.info.params.check(params) {
             Ok(params) => params,
@@ -267,9 +267,9 @@ impl OpTable {
                 "Cannot \"{word}\" \"{name}\" because it is a \"{op_type}\"."
             )));
         }
-        let (cred_level, _) = self.policy.level(caller);
+        let cred_level = self.access.level(caller).level;
         if cred_level < op.info.min_privs() {
-            return Stop::Refused(Reply::error(rejection(cred_level, op.info.min_privs(), None)));
+            return Stop::Refused(Reply::error(rejection(cred_level, op.info.min_privs(), "")));
         }
         let Some(session) = op.session.as_mut() else {
             return Stop::Refused(Reply::error("No session active."));

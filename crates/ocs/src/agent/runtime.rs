@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
-use super::access::Caller;
+use super::access::{AccessControl, Caller, Policy};
 use super::api::{self, Whereabouts};
 use super::builder::{AgentBuilder, OpHandler, ProcedureHandler};
 use super::bus::{self, BusState};
@@ -29,7 +29,7 @@ use super::log::AgentLog;
 use super::ops::{OpTable, Start, Stop, StopKind, Wait};
 use super::runs::crash;
 use super::session::OpSession;
-use super::{host_name, unix_now_s};
+use super::{director, host_name, unix_now_s};
 use crate::codes::{OpStatus, OpType, ReplyCode};
 
 /// Clients that may wait for operations of one agent at the same time; further ones are refused. Below the number of
@@ -40,13 +40,15 @@ const MAX_WAITERS: usize = 512;
 pub(super) struct Shared {
     pub(super) publisher: Publisher,
     whereabouts: Whereabouts,
-    started_s: f64,
+    pub(super) instance_id: String,
     state: Mutex<State>,
     pub(super) handlers: HashMap<String, OpHandler>,
     procedures: HashMap<String, ProcedureHandler>,
     client: Option<Client>,
     pub(super) log: AgentLog,
     pub(super) bus: watch::Sender<BusState>,
+    /// How often an access director has sent rules.
+    pub(super) access: watch::Sender<u64>,
     pub(super) conflict: watch::Sender<Option<String>>,
     pub(super) closing: watch::Sender<bool>,
     waiters: Semaphore,
@@ -78,7 +80,13 @@ impl Shared {
             agent_class: config.agent_class,
             session_id: format!("{started_s:?}"),
         };
-        let mut table = OpTable::new(config.policy);
+        let director = match &config.policy {
+            Policy::Director { instance_id } => Some(instance_id.clone()),
+            _ => None,
+        };
+        let access =
+            AccessControl::new(config.policy, &publisher.agent_class, &config.instance_id, started_s);
+        let mut table = OpTable::new(access);
         for op in ops {
             table.declare(op);
         }
@@ -90,13 +98,14 @@ impl Shared {
         let client = config.wamp.map(Client::spawn);
         let shared = Arc::new(Self {
             whereabouts: Whereabouts { hostname: host_name(), pid: std::process::id() },
-            started_s,
+            instance_id: config.instance_id,
             state: Mutex::new(State { ops: table, feeds, runs: HashMap::new(), heartbeat: true }),
             handlers,
             procedures: procedures.into_iter().collect(),
             bus: watch::Sender::new(if client.is_some() { BusState::initial() } else { BusState::Off }),
             client,
             log,
+            access: watch::Sender::new(0),
             conflict: watch::Sender::new(None),
             closing: watch::Sender::new(false),
             waiters: Semaphore::new(MAX_WAITERS),
@@ -106,6 +115,9 @@ impl Shared {
             "ocs: starting {} @ {}",
             shared.publisher.agent_class, shared.publisher.agent_address
         ));
+        if let Some(director) = director {
+            director::follow(&shared, &config.address_root, &director, config.workers.as_ref());
+        }
         bus::join(&shared, extra, startup, config.workers.as_ref());
         shared
     }
@@ -207,14 +219,7 @@ impl Shared {
         let question = call::question(args, kwargs)?;
         let answer = {
             let state = self.lock();
-            api::answer(
-                &question,
-                &self.publisher,
-                &self.whereabouts,
-                &state.ops,
-                &state.feeds,
-                self.started_s,
-            )
+            api::answer(&question, &self.publisher, &self.whereabouts, &state.ops, &state.feeds)
         };
         Ok(answer.into_value())
     }
@@ -225,7 +230,7 @@ impl Shared {
         kwargs: Dict,
     ) -> Result<Value, WampError> {
         let call = OpsCall::from_arguments(args, kwargs)?;
-        let caller = Caller::Client { password: call.password.as_deref() };
+        let caller = Caller::Client { password: call.password.as_ref() };
         let name = call.op_name.as_str();
         let reply = match call.action.as_str() {
             "start" => self.start(name, &call.params, caller),

@@ -4,6 +4,8 @@
 
 mod error;
 mod http;
+pub mod passwords;
+mod trust;
 mod types;
 
 use std::fmt;
@@ -14,9 +16,13 @@ use campanile_wamp::net::client::{CallError, CallOptions, Client, ClientOptions,
 use campanile_wamp::{Dict, Value};
 
 pub use error::OcsError;
+pub use passwords::Passwords;
 pub use types::{AgentApi, OpEntry, OpInfo, OpReply, Session};
 
 use http::HttpPool;
+use trust::Trust;
+
+use crate::secret::Secret;
 
 /// How much longer than an agent's own timeout a call may take, for the ways there and back.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -76,7 +82,7 @@ pub struct OcsClient {
     endpoint: Endpoint,
     transport: Transport,
     timeout: Duration,
-    password: Option<String>,
+    trust: Trust,
 }
 
 #[derive(Clone)]
@@ -103,14 +109,24 @@ impl OcsClient {
             Endpoint::Http(url) => Transport::Http(HttpPool::tcp(url, timeout).await?),
             Endpoint::Unix(path) => Transport::Http(HttpPool::unix(path, timeout).await?),
         };
-        Ok(Self { endpoint, transport, timeout, password: None })
+        Ok(Self { endpoint, transport, timeout, trust: Trust::default() })
     }
 
-    /// The same connection, with a password for every request on an operation. Agents that are older than access
-    /// control refuse requests that carry one, so it is sent only when there is one.
+    /// The same connection, with a password for every request that changes anything: start, stop and abort. It is sent
+    /// as it is, whatever the agent.
     #[must_use]
     pub fn with_password(mut self, password: Option<String>) -> Self {
-        self.password = password.filter(|password| !password.is_empty());
+        let password = password.map(Secret::new).filter(|password| !password.is_empty());
+        self.trust = password.map_or_else(Trust::default, Trust::fixed);
+        self
+    }
+
+    /// The same connection, with the passwords of a user: for each request that changes anything, the one that fits
+    /// the agent and the level that the operation demands, at least level 2. The agent is asked once what it is and
+    /// what it demands; one that is older than access control is sent no password.
+    #[must_use]
+    pub fn with_passwords(mut self, passwords: Passwords) -> Self {
+        self.trust = Trust::of_user(passwords);
         self
     }
 
@@ -196,8 +212,10 @@ impl OcsClient {
             kwargs.insert("timeout", timeout.map(|timeout| timeout.as_secs_f64()));
             patience = timeout.map(|timeout| timeout + self.timeout.max(MARGIN));
         }
-        if let Some(password) = &self.password {
-            kwargs.insert("password", password.as_str());
+        if matches!(action, Action::Start | Action::Stop | Action::Abort)
+            && let Some(password) = self.trust.password(self, address, op_name).await?
+        {
+            kwargs.insert("password", password.reveal());
         }
         let reply = self.call_within(&format!("{address}.ops"), args, kwargs, patience).await?;
         OpReply::from_json(reply.to_json()).map_err(OcsError::Protocol)

@@ -1,12 +1,15 @@
 //! A whole site config file.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use campanile_yaml::{Diagnostics, Document, Node, Schema, parse, read_file};
+use campanile_yaml::{Diagnostics, Document, Node, Schema, Source, Span, parse, read_file};
 
 use super::fields::{HTTP, WS, is_uri_component, optional, optional_url, required, start_of};
 use super::host;
 use super::model::{Hub, SiteConfig};
+use crate::agent::Policy;
+use crate::agent::access::shown;
 
 const TOP_KEYS: &[&str] = &["hub", "hosts", "campanile"];
 const HUB_KEYS: &[&str] = &["wamp_server", "wamp_http", "wamp_realm", "address_root", "access_policy"];
@@ -50,6 +53,7 @@ fn understand(
     diagnostics.extend(of_the_whole);
 
     let hosts = hosts.map(|hosts| host::read_all(hosts, &mut diagnostics)).unwrap_or_default();
+    let diagnostics = check_policy(root, diagnostics);
     let site = hub.filter(|_| !unusable).map(|hub| SiteConfig { path, hub, hosts });
     (site, diagnostics)
 }
@@ -82,13 +86,6 @@ fn read_hub(root: Node<'_>, diagnostics: &mut Diagnostics) -> Option<Hub> {
         diagnostics.push(problem.hint("use a word without spaces and `#`, such as `observatory`"));
     }
     let access_policy = optional(hub, "access_policy", diagnostics).map(str::to_owned);
-    if let Some(policy) = access_policy.as_deref().filter(|policy| !is_access_policy(policy)) {
-        let problem =
-            hub.get("access_policy").unwrap_or(hub).warning(format!("unknown access policy `{policy}`"));
-        diagnostics.push(
-            problem.hint("known are `none`, `director:INSTANCE-ID` and `override:PASSWORD2,PASSWORD3`"),
-        );
-    }
     Some(Hub {
         wamp_server: wamp_server?,
         wamp_http,
@@ -98,12 +95,41 @@ fn read_hub(root: Node<'_>, diagnostics: &mut Diagnostics) -> Option<Hub> {
     })
 }
 
-/// The policies that OCS agents know (access control version 1).
-fn is_access_policy(policy: &str) -> bool {
-    policy.is_empty()
-        || policy == "none"
-        || policy.starts_with("director:")
-        || policy.starts_with("override:")
+/// Checks the access policy. A wrong one concerns the agents alone, so it is an error that leaves the file usable. A
+/// policy may hold passwords: whatever else is wrong with the file, its text is never shown.
+fn check_policy(root: Node<'_>, diagnostics: Diagnostics) -> Diagnostics {
+    let node = root.get("hub").and_then(|hub| hub.get("access_policy"));
+    let Some((node, policy)) = node.and_then(|node| node.text().map(|text| (node, text))) else {
+        return diagnostics;
+    };
+    let mut diagnostics = diagnostics;
+    if let Err(error) = Policy::parse(Some(policy).filter(|_| !node.is_null())) {
+        diagnostics.push(node.error(error.to_string()));
+    }
+    if shown(policy) == policy { diagnostics } else { without_text(diagnostics, node.span()) }
+}
+
+/// The same diagnostics, over a file that has asterisks at this place.
+fn without_text(diagnostics: Diagnostics, secret: Span) -> Diagnostics {
+    let mut masked: Option<Arc<Source>> = None;
+    let stretch = secret.start.offset as usize..secret.end.offset as usize;
+    diagnostics.map(|mut diagnostic| {
+        if let Some(source) = &diagnostic.source {
+            let mask = || {
+                let mut text = source.text().to_owned();
+                if let Some(hidden) = text.get(stretch.clone()) {
+                    let stars: String = hidden
+                        .chars()
+                        .map(|c| if c == '\n' { "\n".into() } else { "*".repeat(c.len_utf8()) })
+                        .collect();
+                    text.replace_range(stretch.clone(), &stars);
+                }
+                Arc::new(Source::new(source.name(), text))
+            };
+            diagnostic.source = Some(Arc::clone(masked.get_or_insert_with(mask)));
+        }
+        diagnostic
+    })
 }
 
 fn check_site_settings(root: Node<'_>, diagnostics: &mut Diagnostics) {

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::load::load;
 use super::model::{HostConfig, SiteConfig};
+use crate::agent::access::shown;
 
 /// Everything that can be said of a site config file without running anything.
 #[derive(Clone, Debug)]
@@ -66,7 +67,7 @@ impl ConfigReport {
                 "wamp_http": site.hub.wamp_http,
                 "wamp_realm": site.hub.wamp_realm,
                 "address_root": site.hub.address_root,
-                "access_policy": site.hub.access_policy,
+                "access_policy": site.hub.access_policy.as_deref().map(shown),
             })
         });
         let hosts = self.site.iter().flat_map(|site| &site.hosts);

@@ -8,6 +8,7 @@ use super::fields::{HTTP, WS, check_url, is_uri_component};
 use super::find::find_file;
 use super::pick::{pick_host, pick_instance};
 use super::{HostConfig, Hub, InstanceConfig, SiteArgs, SiteConfig, load};
+use crate::agent::Policy;
 
 /// What a program needs of the site config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +110,10 @@ pub fn select(
         host
     });
     apply_options(&mut site.hub, args);
+    if mode != Mode::Control && Policy::parse(site.hub.access_policy.as_deref()).is_err() {
+        // Said already, with its place. An agent without the protection that it was to have must not run.
+        return Err(SelectError::new(SelectErrorKind::File, diagnostics));
+    }
     let instance = match (mode, &host) {
         (Mode::Agent(class), Some(host)) => Some(pick_instance(class, &site, host, args, &mut diagnostics)?),
         _ => None,
@@ -123,6 +128,9 @@ fn check_options(args: &SiteArgs, diagnostics: &mut Diagnostics) {
         if let Some(Err(problem)) = url.as_deref().map(|url| check_url(url, schemes)) {
             diagnostics.push(Diagnostic::error(format!("{option} {problem}")));
         }
+    }
+    if let Err(problem) = Policy::parse(args.access_policy.as_deref()) {
+        diagnostics.push(Diagnostic::error(format!("--access-policy: {problem}")));
     }
     if let Some(root) = args.address_root.as_deref().filter(|root| !root.split('.').all(is_uri_component)) {
         diagnostics.push(Diagnostic::error(format!("--address-root: addresses cannot begin with `{root}`")));

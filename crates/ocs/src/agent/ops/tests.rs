@@ -18,7 +18,7 @@ fn table() -> OpTable {
         min_privs,
         params: ParamSpec::of([Param::new("reload_config").of_type(ParamType::Bool).default(false)]),
     };
-    let mut table = OpTable::new(Policy::None);
+    let mut table = OpTable::new(AccessControl::none(0.0));
     table.declare(op("update", OpType::Task, false, CredLevel::Blocked));
     table.declare(op("delay", OpType::Task, true, CredLevel::Basic));
     table.declare(op("secret", OpType::Task, true, CredLevel::Advanced));
@@ -94,7 +94,8 @@ fn a_refused_start_leaves_the_record_of_the_last_run() {
 fn a_caller_of_too_low_a_level_is_told_so() {
     let mut table = table();
     let text = "The action requires credential level 2-ADVANCED but the client has only level 1-BASIC";
-    assert_eq!(start(&mut table, "secret", json!({})), json!([-1, text, {}]));
+    let remark = format!("{text} No access policy -- level 1 for all.");
+    assert_eq!(start(&mut table, "secret", json!({})), json!([-1, remark, {}]));
     assert_eq!(stop(&mut table, StopKind::Abort, "secret"), json!([-1, text, {}]));
 }
 
