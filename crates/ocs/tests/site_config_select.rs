@@ -303,10 +303,15 @@ fn a_wrong_access_policy_stops_agents_but_no_clients_and_its_passwords_never_sho
 
 #[test]
 fn what_is_wrong_beside_a_policy_is_shown_without_its_passwords() {
-    let text = "{hub: {wamp_server: nowhere, wamp_realm: r, access_policy: 'override:swordfish,tuna'}}\n";
-    let dir = Dir::with(&[("site.yaml", text)]);
-    let (_, diagnostics) = campanile_ocs::site_config::load(&dir.path("site.yaml"));
-    let said = format!("{}{}", diagnostics.render(false), diagnostics.to_json());
-    assert!(diagnostics.has_errors() && said.contains("address_root"), "{said}");
-    assert!(!said.contains("swordfish") && !said.contains("tuna"), "{said}");
+    for text in [
+        "{hub: {wamp_server: nowhere, wamp_realm: r, access_policy: 'override:swordfish,tuna'}}\n",
+        "hub:\n  access_policy: override:swordfish: tuna\n",
+        "hub:\n  access_policy: 'override:swordfish,tuna\n",
+    ] {
+        let dir = Dir::with(&[("site.yaml", text)]);
+        let (_, diagnostics) = campanile_ocs::site_config::load(&dir.path("site.yaml"));
+        let said = format!("{}{}", diagnostics.render(false), diagnostics.to_json());
+        assert!(diagnostics.has_errors() && said.contains("access_policy"), "{said}");
+        assert!(!said.contains("swordfish") && !said.contains("tuna"), "{said}");
+    }
 }

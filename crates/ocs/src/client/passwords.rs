@@ -198,24 +198,23 @@ fn mask(source: &Source) -> Source {
     Source::new(source.name(), text)
 }
 
-/// The text with everything in backticks, but the names of keys, left out; single quotes as well.
+/// The text without what it quotes, unless that is nothing but names of keys. From the first mark to the last: a
+/// password may hold such marks itself.
 fn hide_quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for (index, part) in text.split('`').enumerate() {
-        if index > 0 {
-            out.push('`');
-        }
-        let is_quoted = index % 2 == 1;
-        let is_known = KEYS.contains(&part.trim_end_matches(": true"));
-        if is_quoted && !is_known {
-            out.push('…');
-        } else {
-            out.push_str(part);
-        }
+    let is_known = |part: &str| KEYS.contains(&part.trim_end_matches(": true"));
+    let mut out = text.to_owned();
+    if !text.split('`').skip(1).step_by(2).all(is_known) {
+        hide_between(&mut out, '`');
     }
-    match (out.find('\''), out.rfind('\'')) {
-        (Some(from), Some(to)) if to > from => format!("{}'…{}", &out[..from], &out[to..]),
-        _ => out,
+    hide_between(&mut out, '\'');
+    out
+}
+
+fn hide_between(text: &mut String, mark: char) {
+    if let (Some(from), Some(to)) = (text.find(mark), text.rfind(mark))
+        && from < to
+    {
+        text.replace_range(from + 1..to, "…");
     }
 }
 

@@ -1,5 +1,6 @@
 //! A whole site config file.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ fn understand(
     document: Option<Document>,
     mut diagnostics: Diagnostics,
 ) -> (Option<SiteConfig>, Diagnostics) {
-    let Some(document) = document else { return (None, diagnostics) };
+    let Some(document) = document else { return (None, without_policy_lines(diagnostics)) };
     let Some(root) = document.root().want_map(&mut diagnostics) else { return (None, diagnostics) };
     // PyYAML refuses a file with such errors as a whole, and with it every OCS program of the site. What else is wrong
     // is told all the same.
@@ -111,18 +112,38 @@ fn check_policy(root: Node<'_>, diagnostics: Diagnostics) -> Diagnostics {
 
 /// The same diagnostics, over a file that has asterisks at this place.
 fn without_text(diagnostics: Diagnostics, secret: Span) -> Diagnostics {
+    masked(diagnostics, |_| {
+        std::iter::once(secret.start.offset as usize..secret.end.offset as usize).collect()
+    })
+}
+
+/// The same diagnostics, over a file that has asterisks in each line behind the name of the access policy: all that can
+/// be done with a text that is no YAML.
+fn without_policy_lines(diagnostics: Diagnostics) -> Diagnostics {
+    masked(diagnostics, |text| {
+        let stretch = |(at, key): (usize, &str)| {
+            let from = at + key.len();
+            from..text[from..].find('\n').map_or(text.len(), |length| from + length)
+        };
+        text.match_indices("access_policy").map(stretch).collect()
+    })
+}
+
+fn masked(diagnostics: Diagnostics, secrets: impl Fn(&str) -> Vec<Range<usize>>) -> Diagnostics {
     let mut masked: Option<Arc<Source>> = None;
-    let stretch = secret.start.offset as usize..secret.end.offset as usize;
     diagnostics.map(|mut diagnostic| {
         if let Some(source) = &diagnostic.source {
             let mask = || {
                 let mut text = source.text().to_owned();
-                if let Some(hidden) = text.get(stretch.clone()) {
-                    let stars: String = hidden
-                        .chars()
-                        .map(|c| if c == '\n' { "\n".into() } else { "*".repeat(c.len_utf8()) })
-                        .collect();
-                    text.replace_range(stretch.clone(), &stars);
+                for stretch in secrets(source.text()) {
+                    let hidden = text.get(stretch.clone()).unwrap_or_default();
+                    let mut stars = String::with_capacity(hidden.len());
+                    for c in hidden.chars() {
+                        stars.push_str(if c == '\n' { "\n" } else { &"****"[..c.len_utf8()] });
+                    }
+                    if stars.len() == stretch.len() {
+                        text.replace_range(stretch, &stars);
+                    }
                 }
                 Arc::new(Source::new(source.name(), text))
             };
