@@ -25,7 +25,7 @@ Exit codes:
   not play along; 2 wrong options or site config")]
 pub(crate) struct Args {
     #[command(flatten)]
-    host: HostArgs,
+    pub(crate) host: HostArgs,
 }
 
 /// Runs the command.
