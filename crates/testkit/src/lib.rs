@@ -27,7 +27,7 @@ pub use procfs::{
     CpuMeter, anon_of, children_of, command_line_of, cpu_time_of, descendants_of, is_alive, pids_with_env,
     rss_of, start_time_of,
 };
-pub use require::{Part, peers_dir, require};
+pub use require::{Part, peers_dir, require, require_program, skip};
 pub use rustix::process::Signal;
 pub use site::TempSite;
 pub use wait::{wait_for, wait_until};

@@ -55,9 +55,23 @@ pub fn require(part: Part) -> Option<PathBuf> {
     None
 }
 
+/// The program `name` of the system or of the project's own set-up: `.peers/bin/NAME`, else the first on `PATH` or in
+/// `/usr/sbin`. Where it is missing the test is skipped, or fails in CI, as with [`require`]; `hint` says how to get it.
+#[track_caller]
+pub fn require_program(name: &str, hint: &str) -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.peers/bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::iter::once(own).chain(std::env::split_paths(&path)).chain([PathBuf::from("/usr/sbin")]);
+    let found = dirs.map(|dir| dir.join(name)).find(|program| program.is_file());
+    if found.is_none() {
+        skip(&format!("{name} is missing: {hint}"));
+    }
+    found
+}
+
 /// Says that the running test is skipped, and why; panics with `CI=true`.
 #[track_caller]
-fn skip(reason: &str) {
+pub fn skip(reason: &str) {
     let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
     assert!(!in_ci, "{reason} (with CI=true no test may be skipped)");
     eprintln!("skipped: {reason}");
