@@ -51,6 +51,7 @@ pub(crate) enum Command {
     Config(commands::config::Args),
     Router(commands::router::Args),
     Host(commands::host::Args),
+    Ldms(commands::ldms::Args),
     Agent(commands::agent::Args),
     Demo(commands::demo::Args),
     Ocsbow(commands::ocsbow::Args),

@@ -61,6 +61,7 @@ fn run(cli: cli::Cli) -> Outcome {
         Command::Router(args) => commands::router::run(&args),
         Command::Config(args) => commands::config::run(args),
         Command::Host(args) => commands::host::run(args),
+        Command::Ldms(args) => commands::ldms::run(args),
         Command::Completions(args) => commands::completions::run(&args),
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod host;
+pub(crate) mod ldms;
 pub(crate) mod logs;
 pub(crate) mod ocsbow;
 pub(crate) mod plan;

@@ -277,8 +277,10 @@ impl Client {
         self.exchange(verb, Command::Request { request, reply }, answer).await
     }
 
-    /// Sends many requests at once, in this order, and waits for all answers.
+    /// Sends many requests at once, in this order, and waits for all answers: one for each, in the same order, within
+    /// [`Options::request_timeout`] for all of them.
     pub async fn request_all(&self, requests: Vec<Request>) -> Vec<Result<Response, RequestError>> {
+        let verbs: Vec<&'static str> = requests.iter().map(Request::verb).collect();
         let send = async {
             let mut answers = Vec::with_capacity(requests.len());
             for request in requests {
@@ -291,7 +293,7 @@ impl Client {
         };
         let deadline = tokio::time::Instant::now() + self.request_timeout;
         let Ok(answers) = tokio::time::timeout_at(deadline, send).await else {
-            return vec![Err(self.timed_out("a batch of requests"))];
+            return verbs.into_iter().map(|verb| Err(self.timed_out(verb))).collect();
         };
         let mut results = Vec::with_capacity(answers.len());
         for (verb, answer) in answers {
