@@ -27,7 +27,7 @@ pub fn act(processes: &Processes, context: &LaunchContext, key: Key, spec: &Spec
 pub fn command_line(spec: &Spec, context: &LaunchContext) -> CommandLine {
     let argv = match &spec.program {
         Program::Command(command) => command.iter().chain(&spec.arguments).map(OsString::from).collect(),
-        Program::Plugin | Program::Docker => plugin_argv(&spec.instance_id, context),
+        Program::Plugin | Program::Docker(_) => plugin_argv(&spec.instance_id, context),
     };
     CommandLine { argv, env: spec.env.clone(), cwd: spec.cwd.clone() }
 }

@@ -42,6 +42,13 @@ pub struct HostArgs {
 }
 
 impl HostArgs {
+    /// The compose files, as they were named.
+    #[must_use]
+    pub fn compose_files(&self) -> Vec<String> {
+        let names = self.docker_compose.iter().flat_map(|names| names.split(','));
+        names.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
     /// The interpreter that is used when none is named.
     pub const DEFAULT_PYTHON: &str = "python3";
 

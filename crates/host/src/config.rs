@@ -26,12 +26,34 @@ pub struct LaunchContext {
 
 /// What is said of an instance until the Python plugins are known.
 const CLASSES_PENDING: &str = "waits for the list of agent classes from Python";
-/// What is said of an instance that docker is to keep.
-const NO_DOCKER: &str = "it is managed by docker, and no compose service is known for it";
+/// What is said of an instance that docker is to keep when no compose file is named.
+const NO_DOCKER: &str = "docker is to keep it, and this HostManager has no --docker-compose file";
+/// What is said of such an instance until the compose files and the engine have been looked at.
+const SERVICES_PENDING: &str = "waits for what docker says of it";
+
+/// How instances and docker services belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DockerNames {
+    /// What the name of a service has before the instance-id; may be empty.
+    pub prefix: String,
+    /// Whether any compose file is managed.
+    pub has_files: bool,
+}
+
+impl DockerNames {
+    /// What service names begin with when nothing else is said (OCS documentation, `--docker-service-prefix`).
+    pub const DEFAULT_PREFIX: &str = "ocs-";
+
+    /// The name of an instance's service.
+    #[must_use]
+    pub fn service_of(&self, instance_id: &str) -> String {
+        format!("{}{instance_id}", self.prefix)
+    }
+}
 
 /// What this host should run, and what is to be told to people about it.
 #[must_use]
-pub fn wanted(host: &HostConfig, working_dir: &Path) -> (Vec<Wanted>, Vec<String>) {
+pub fn wanted(host: &HostConfig, working_dir: &Path, docker: &DockerNames) -> (Vec<Wanted>, Vec<String>) {
     let mut messages = Vec::new();
     let mut wanted = Vec::new();
     for entry in host.instances.iter().filter(|entry| entry.manage != Manage::Ignore) {
@@ -40,18 +62,24 @@ pub fn wanted(host: &HostConfig, working_dir: &Path) -> (Vec<Wanted>, Vec<String
         } else if let Some(remark) = not_acted_on(entry) {
             messages.push(remark);
         }
-        wanted.push(want(entry, working_dir));
+        wanted.push(want(entry, working_dir, docker));
     }
     (wanted, messages)
 }
 
-fn want(entry: &InstanceConfig, working_dir: &Path) -> Wanted {
+fn want(entry: &InstanceConfig, working_dir: &Path, docker: &DockerNames) -> Wanted {
     let (program, operable) = match (&entry.command, entry.manage) {
-        (_, Manage::DockerUp | Manage::DockerDown) => (Program::Docker, Operable::No(NO_DOCKER.to_owned())),
+        (_, Manage::DockerUp | Manage::DockerDown) => {
+            let operable = match docker.has_files {
+                true => Operable::Pending(SERVICES_PENDING.to_owned()),
+                false => Operable::No(NO_DOCKER.to_owned()),
+            };
+            (Program::Docker(docker.service_of(&entry.instance_id)), operable)
+        }
         (Some(command), _) => (Program::Command(command.clone()), Operable::Yes),
         (None, _) => (Program::Plugin, Operable::Pending(CLASSES_PENDING.to_owned())),
     };
-    let suffix = if program == Program::Docker { "[d?]" } else { "" };
+    let suffix = if matches!(program, Program::Docker(_)) { "[d?]" } else { "" };
     let spec = Spec {
         instance_id: entry.instance_id.clone(),
         agent_class: format!("{}{suffix}", entry.agent_class),
@@ -153,6 +181,10 @@ mod tests {
         }
     }
 
+    fn no_docker() -> DockerNames {
+        DockerNames { prefix: DockerNames::DEFAULT_PREFIX.to_owned(), has_files: false }
+    }
+
     fn span() -> Span {
         let position = Position { offset: 0, line: 1, column: 1 };
         Span { start: position, end: position }
@@ -184,7 +216,7 @@ mod tests {
             entry("Fake", "d", Manage::DockerUp),
             command,
         ];
-        let (wanted, messages) = wanted(&host(entries), Path::new("/site"));
+        let (wanted, messages) = wanted(&host(entries), Path::new("/site"), &no_docker());
         assert_eq!(messages, [""; 0]);
         let [a, d, c] = wanted.as_slice() else { panic!("{wanted:?}") };
         assert_eq!((a.spec.start, &a.spec.program), (Target::Up, &Program::Plugin));
@@ -201,7 +233,7 @@ mod tests {
         let late = InstanceConfig { after: vec!["a".to_owned()], ..entry("Fake", "late", Manage::HostUp) };
         let broken =
             InstanceConfig { problem: Some("line 3: odd".to_owned()), ..entry("Fake", "b", Manage::HostUp) };
-        let (wanted, messages) = wanted(&host(vec![late, broken]), Path::new("/site"));
+        let (wanted, messages) = wanted(&host(vec![late, broken]), Path::new("/site"), &no_docker());
         assert_eq!(messages, ["late: after has no effect in this version", "line 3: odd"]);
         assert_eq!(wanted[1].problem.as_deref(), Some("line 3: odd"));
     }
@@ -209,7 +241,7 @@ mod tests {
     #[test]
     fn classes_are_settled_when_they_become_known_and_not_before() {
         let entries = vec![entry("Fake", "a", Manage::HostUp), entry("Ghost", "g", Manage::HostUp)];
-        let (wanted, _) = wanted(&host(entries), Path::new("/site"));
+        let (wanted, _) = wanted(&host(entries), Path::new("/site"), &no_docker());
         let mut table = Table::default();
         crate::reload::reload(&mut table, &wanted, 0);
         assert_eq!(resolve_classes(&mut table, &Classes::Unknown, true), [""; 0]);
@@ -226,7 +258,7 @@ mod tests {
         let command =
             InstanceConfig { command: Some(vec!["true".to_owned()]), ..entry("C", "c", Manage::HostUp) };
         let entries = vec![entry("Fake", "a", Manage::HostUp), command];
-        let (wanted, _) = wanted(&host(entries), Path::new("/site"));
+        let (wanted, _) = wanted(&host(entries), Path::new("/site"), &no_docker());
         let mut table = Table::default();
         crate::reload::reload(&mut table, &wanted, 0);
         resolve_classes(&mut table, &Classes::Failed("there is no Python".to_owned()), true);

@@ -6,7 +6,7 @@
 //!                              └────────────── news (pidfd) ◀───────────────┘
 //! ```
 //!
-//! [`model`], [`plan`], [`table`], [`reload`], [`requests`], [`report`], [`relaunch`], [`stability`] and [`words`] are
+//! [`model`], [`plan`], [`table`], [`reload`], [`requests`], [`report`], [`relaunch`], [`services`], [`stability`] and [`words`] are
 //! pure. [`drive`] has the effects, [`manager`] the loop, [`ops`] the face on the bus, [`mod@run`] the life of the process.
 
 pub mod act;
@@ -24,6 +24,7 @@ pub mod reload;
 pub mod report;
 pub mod requests;
 pub mod run;
+pub mod services;
 pub mod stability;
 pub mod table;
 pub mod targets;

@@ -321,7 +321,9 @@ impl Manager {
     fn all_down(&self) -> Vec<Key> {
         let mut state = self.lock();
         for entry in state.table.iter_mut() {
-            entry.instance.target = Target::Down;
+            let instance = &mut entry.instance;
+            instance.target = if instance.passive { Target::Passive } else { Target::Down };
+            instance.again = false;
         }
         state.table.keys()
     }

@@ -16,6 +16,9 @@ pub enum Target {
     Up,
     /// Not running.
     Down,
+    /// Whatever it is: only looked at, as OCS has it for docker services that are in no site config. A request lasts
+    /// until it is carried out. Nobody can ask for this target.
+    Passive,
 }
 
 impl Target {
@@ -25,6 +28,7 @@ impl Target {
         match self {
             Self::Up => "up",
             Self::Down => "down",
+            Self::Passive => "passive",
         }
     }
 
@@ -47,8 +51,8 @@ pub enum Program {
     Plugin,
     /// A program of its own: the `command` of the entry. Never empty; the entry's `arguments` follow it.
     Command(Vec<String>),
-    /// A compose service.
-    Docker,
+    /// A docker compose service of this name.
+    Docker(String),
 }
 
 /// How an instance is stopped: SIGINT, SIGTERM at half the grace, SIGKILL of everything it started at its end.
@@ -59,6 +63,9 @@ pub struct StopPolicy {
     /// Whether SIGKILL is allowed.
     pub kill: bool,
 }
+
+/// The class of a docker service that belongs to no entry of the site config.
+pub const STRANGER_CLASS: &str = "[docker]";
 
 /// What the site config says of one instance. Shared, since every decision returns a new [`Instance`].
 #[derive(Clone, Debug, PartialEq)]
@@ -90,10 +97,29 @@ impl Spec {
         format!("{}:{}", self.base_class(), self.instance_id)
     }
 
-    /// The class without what says how it is kept (`[d]`, `[d?]`).
+    /// The class without what says how it is kept (`[d]`, `[d?]`). A service without an instance has the class
+    /// [`STRANGER_CLASS`], which is all of it.
     #[must_use]
     pub fn base_class(&self) -> &str {
-        self.agent_class.split_once('[').map_or(self.agent_class.as_str(), |(base, _suffix)| base)
+        match self.agent_class.split_once('[') {
+            Some((base, _suffix)) if !base.is_empty() => base,
+            _ => &self.agent_class,
+        }
+    }
+
+    /// The docker service that it is, if it is one.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        match &self.program {
+            Program::Docker(service) => Some(service),
+            Program::Plugin | Program::Command(_) => None,
+        }
+    }
+
+    /// Whether it is a docker service that belongs to no entry of the site config.
+    #[must_use]
+    pub fn is_stranger(&self) -> bool {
+        self.agent_class == STRANGER_CLASS
     }
 
     /// The word for who keeps it: `host` or `docker`.
@@ -101,7 +127,7 @@ impl Spec {
     pub fn management(&self) -> &'static str {
         match self.program {
             Program::Plugin | Program::Command(_) => "host",
-            Program::Docker => "docker",
+            Program::Docker(_) => "docker",
         }
     }
 
@@ -224,6 +250,12 @@ pub struct Instance {
     pub operable: Operable,
     /// What operators want.
     pub target: Target,
+    /// It is only looked at: a target that is asked for is dropped when it is reached.
+    pub passive: bool,
+    /// It is to be stopped and launched again (a `restart` request).
+    pub again: bool,
+    /// Something newer than what runs is there, a docker image; it comes into use with a restart.
+    pub restart_required: bool,
     /// Where it stands.
     pub state: State,
     /// When it got there.
@@ -249,6 +281,9 @@ impl Instance {
         Self {
             key,
             target: spec.start,
+            passive: spec.start == Target::Passive,
+            again: false,
+            restart_required: false,
             spec,
             operable,
             state: State::Down,
@@ -304,6 +339,8 @@ pub enum Process {
     },
     /// It has ended, or never began.
     Ended(Arc<Ended>),
+    /// It cannot be seen whether it runs: the docker engine does not answer.
+    Unseen,
 }
 
 /// The end of a run.

@@ -71,7 +71,9 @@ pub fn plan(instance: &Instance, observed: &Observed, now_ms: u64) -> Plan {
     let settled = (0..MAX_STEPS).any(|_| !walk.step());
     debug_assert!(settled, "no circle in {:?}", walk.instance);
     let wake_at_ms = walk.wake_at_ms();
-    let forget = walk.instance.fate == Fate::Retired && is_idle(&walk.instance, observed);
+    let forget = walk.instance.fate == Fate::Retired
+        && observed.process != Process::Unseen
+        && is_idle(&walk.instance, observed);
     Plan { instance: walk.instance, actions: walk.actions, messages: walk.messages, wake_at_ms, forget }
 }
 
@@ -81,9 +83,9 @@ pub fn is_idle(instance: &Instance, observed: &Observed) -> bool {
     match instance.state {
         State::Inoperable => true,
         State::Down => observed.leftovers == Some(0),
-        State::StartAt { .. } | State::Start | State::WaitStart { .. } | State::Up | State::WaitDead(_) => {
-            false
-        }
+        // What is only looked at may go on without us.
+        State::Up => instance.passive && instance.wanted() == Target::Passive,
+        State::StartAt { .. } | State::Start | State::WaitStart { .. } | State::WaitDead(_) => false,
     }
 }
 
@@ -99,10 +101,16 @@ impl Walk<'_> {
     /// Takes one step; `false` if there is none to take.
     fn step(&mut self) -> bool {
         match (self.instance.state, self.instance.wanted()) {
+            (state, _) if self.observed.process == Process::Unseen => {
+                state != State::Inoperable && self.enter(State::Inoperable)
+            }
             (State::WaitStart { since_ms, overdue }, _) => self.in_wait_start(since_ms, overdue),
             (State::WaitDead(stopping), _) => self.in_wait_dead(stopping),
+            (State::Up, Target::Passive) if !self.runs() => self.passively_down(),
             (State::Up, _) if !self.runs() => self.ended_unexpectedly(),
-            (State::Up, Target::Up) => false,
+            (State::Up, Target::Up) if self.instance.again => self.interrupt(),
+            (State::Up, Target::Up) => self.reached(),
+            (State::Up, Target::Passive) => false,
             (State::Up, Target::Down) => self.interrupt(),
             // From here on nothing runs, or should not.
             (State::Inoperable | State::Down, _) if self.becomes_something_else() => true,
@@ -116,6 +124,8 @@ impl Walk<'_> {
                 self.say(format!("Modifying state of {name} from {state} to idle"));
                 self.enter(State::Down)
             }
+            (State::StartAt { .. } | State::Start, Target::Passive) => self.enter(State::Down),
+            (State::Start, Target::Up) if self.runs() => self.found_running(),
             (State::StartAt { at_ms }, Target::Up) => self.now_ms >= at_ms && self.relaunch(),
             (State::Start, Target::Up) => self.start(),
         }
@@ -126,6 +136,7 @@ impl Walk<'_> {
         match (self.launch_is_observed(), &self.observed.process) {
             (true, Process::Running { .. }) => {
                 self.say(format!("Launched {name}"));
+                self.reached();
                 self.enter(State::Up)
             }
             (true, Process::Ended(ended)) => {
@@ -150,6 +161,9 @@ impl Walk<'_> {
         if self.is_gone() {
             self.remember_end();
             self.say(format!("Agent instance {name} has exited"));
+            if !self.instance.again {
+                self.reached();
+            }
             return self.enter(State::Down);
         }
         if let (StopStep::Interrupted, false, Some(count)) =
@@ -165,11 +179,19 @@ impl Walk<'_> {
         let policy = self.instance.spec.stop;
         match stopping.step {
             StopStep::Interrupted => {
-                self.say(format!("{name} has not ended by SIGINT; sending SIGTERM"));
+                self.say(match self.instance.spec.service() {
+                    Some(_) => format!("The container of {name} is not gone yet; asking docker once more"),
+                    None => format!("{name} has not ended by SIGINT; sending SIGTERM"),
+                });
                 self.terminate(stopping.since_ms)
             }
             StopStep::Terminated if policy.kill => {
-                self.say(format!("Agent instance {name} refused to die. Killing everything it started."));
+                let what = if self.instance.spec.service().is_some() {
+                    "its container"
+                } else {
+                    "everything it started"
+                };
+                self.say(format!("Agent instance {name} refused to die. Killing {what}."));
                 self.kill(stopping.since_ms)
             }
             StopStep::Terminated => {
@@ -186,6 +208,8 @@ impl Walk<'_> {
     fn in_inoperable(&mut self) -> bool {
         match (&self.instance.operable, self.instance.wanted()) {
             (Operable::No(_) | Operable::Pending(_), _) => false,
+            (Operable::Yes, _) if self.runs() => self.found_running(),
+            (Operable::Yes, Target::Passive) => self.enter(State::Down),
             (Operable::Yes, Target::Up) => self.enter(State::Start),
             (Operable::Yes, Target::Down) => {
                 let name = self.name();
@@ -196,18 +220,51 @@ impl Walk<'_> {
     }
 
     fn in_down(&mut self, wanted: Target) -> bool {
-        let name = self.name();
         if self.runs() {
-            self.say(format!("Detected unexpected session for {name}; it will be shut down."));
-            return self.enter(State::Up);
+            return self.found_running();
         }
         match (wanted, self.observed.leftovers) {
             (Target::Down, Some(count)) if count > 0 => self.end_leftovers(count),
+            (Target::Down, _) => self.reached(),
             (Target::Up, _) if self.instance.operable == Operable::Yes && !self.instance.given_up => {
                 self.enter(State::Start)
             }
             _ => false,
         }
+    }
+
+    /// It runs, and nobody has launched it here.
+    fn found_running(&mut self) -> bool {
+        let name = self.name();
+        self.say(match (self.instance.wanted(), self.instance.spec.service()) {
+            (Target::Passive, _) => format!("Passively tracked {name} is now up."),
+            (Target::Up, Some(_)) => {
+                format!("Docker-based instance {} seems to be running.", self.instance.spec.instance_id)
+            }
+            (Target::Up, None) => format!("{name} runs already."),
+            (Target::Down, Some(_)) => {
+                format!("Detected unexpected session for {name} (probably docker); it will be shut down.")
+            }
+            (Target::Down, None) => format!("Detected unexpected session for {name}; it will be shut down."),
+        });
+        self.enter(State::Up)
+    }
+
+    /// The end of something that is only looked at.
+    fn passively_down(&mut self) -> bool {
+        let name = self.name();
+        self.remember_end();
+        self.say(format!("Passively tracked {name} is now down."));
+        self.enter(State::Down)
+    }
+
+    /// What is only looked at is held to a target no longer than until it is reached. Says whether that changed it.
+    fn reached(&mut self) -> bool {
+        let changes = self.instance.passive && self.instance.target != Target::Passive;
+        if changes {
+            self.instance.target = Target::Passive;
+        }
+        changes
     }
 
     /// A replaced instance that is down becomes what it is replaced by.
@@ -231,6 +288,7 @@ impl Walk<'_> {
             Some(0) => {}
             Some(count) => return self.end_leftovers(count),
         }
+        self.instance.again = false;
         self.instance.launches += 1;
         let launch = self.instance.launches;
         let name = self.name();
@@ -291,7 +349,7 @@ impl Walk<'_> {
                 self.failed(ended)
             }
             // Up without a process can only be said of a launch whose observation was lost; look again from the start.
-            Process::None | Process::Running { .. } => self.enter(State::Down),
+            Process::None | Process::Running { .. } | Process::Unseen => self.enter(State::Down),
         }
     }
 
@@ -299,7 +357,8 @@ impl Walk<'_> {
         let name = self.name();
         self.messages.extend(words::end_messages(&name, &ended, self.instance.last_end.as_deref()));
         self.instance.last_end = Some(Arc::clone(&ended));
-        if self.instance.wanted() == Target::Down {
+        self.reached();
+        if self.instance.wanted() != Target::Up {
             return self.enter(State::Down);
         }
         self.instance.failures.note(self.now_ms, ended.ran_ms);
@@ -377,6 +436,7 @@ impl Walk<'_> {
 
     /// The last launch has ended, and nothing is left of it.
     fn is_gone(&self) -> bool {
-        self.launch_is_observed() && !self.runs() && self.observed.leftovers == Some(0)
+        let seen = self.observed.process != Process::Unseen;
+        seen && self.launch_is_observed() && !self.runs() && self.observed.leftovers == Some(0)
     }
 }

@@ -254,6 +254,7 @@ proptest! {
             }
         }
         match target {
+            Target::Passive => unreachable!("nobody can ask for it"),
             Target::Up => prop_assert_eq!(simulation.instance.state, State::Up),
             Target::Down => {
                 prop_assert_eq!(simulation.instance.state, State::Down);

@@ -87,7 +87,7 @@ impl Script {
     fn ends(&mut self, how: End, leaving: &[&str]) {
         let ran_ms = match self.observed.process {
             Process::Running { since_ms, .. } => self.now_ms - since_ms,
-            Process::None | Process::Ended(_) => 0,
+            Process::None | Process::Ended(_) | Process::Unseen => 0,
         };
         let (stdout_tail, stderr_tail) = ("last words".to_owned(), String::new());
         let ended = Ended { how, at_ms: self.now_ms, ran_ms, stdout_tail, stderr_tail };

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::model::{Fate, Instance, Key, Observed, Operable, Spec, Target};
+use crate::model::{Fate, Instance, Key, Observed, Operable, Spec, State, Target};
 use crate::table::Table;
 
 /// What the site config wants of one instance.
@@ -30,14 +30,24 @@ impl Wanted {
 /// * Became another thing (class, management, command): stopped; begins anew, with the target of the site config, when
 ///   the old one has ended.
 /// * Entry broken: what is tracked already keeps its last good form; what is new cannot be manipulated.
+/// * A docker service that was only looked at and is named now: becomes an instance as it is.
 /// * All others keep their target and go on undisturbed; a changed argument or wait counts from the next launch on.
 pub fn reload(table: &mut Table, wanted: &[Wanted], now_ms: u64) -> Vec<String> {
     let mut messages = retire_missing(table, wanted);
-    let keys: HashMap<String, Key> =
-        table.iter().map(|entry| (entry.instance.spec.instance_id.clone(), entry.instance.key)).collect();
+    let keys: HashMap<String, Key> = table
+        .iter()
+        .filter(|entry| !entry.instance.spec.is_stranger())
+        .map(|entry| (entry.instance.spec.instance_id.clone(), entry.instance.key))
+        .collect();
     for want in wanted {
-        match keys.get(&want.spec.instance_id).and_then(|key| table.get_mut(*key)) {
-            Some(entry) => messages.extend(update(&mut entry.instance, want)),
+        if let Some(key) = keys.get(&want.spec.instance_id) {
+            if let Some(entry) = table.get_mut(*key) {
+                messages.extend(update(&mut entry.instance, want));
+            }
+            continue;
+        }
+        match adopt_stranger(table, want) {
+            Some(message) => messages.push(message),
             None => {
                 let spec = Arc::clone(&want.spec);
                 let operable = want.operable();
@@ -53,7 +63,9 @@ fn retire_missing(table: &mut Table, wanted: &[Wanted]) -> Vec<String> {
     let mut messages = Vec::new();
     for entry in table.iter_mut() {
         let instance = &mut entry.instance;
-        if ids.contains(instance.spec.instance_id.as_str()) || instance.fate == Fate::Retired {
+        // A service that is in no site config cannot disappear from it.
+        let stays = ids.contains(instance.spec.instance_id.as_str()) || instance.spec.is_stranger();
+        if stays || instance.fate == Fate::Retired {
             continue;
         }
         let name = instance.spec.full_name();
@@ -64,6 +76,25 @@ fn retire_missing(table: &mut Table, wanted: &[Wanted]) -> Vec<String> {
         instance.target = Target::Down;
     }
     messages
+}
+
+/// A docker service that was only looked at, and that the site config now names, becomes an instance as it is: it is
+/// not launched again, and if it is down it stays so until somebody asks for it.
+fn adopt_stranger(table: &mut Table, want: &Wanted) -> Option<String> {
+    let service = want.spec.service()?;
+    let is_it = |entry: &&mut crate::table::Entry| {
+        let spec = &entry.instance.spec;
+        spec.is_stranger() && spec.service() == Some(service)
+    };
+    let instance = &mut table.iter_mut().find(is_it)?.instance;
+    let id = &want.spec.instance_id;
+    instance.spec = Arc::clone(&want.spec);
+    instance.operable = want.operable();
+    instance.passive = false;
+    if instance.target == Target::Passive {
+        instance.target = if instance.state == State::Up { Target::Up } else { Target::Down };
+    }
+    Some(format!("Unmanaged docker service {service} will now be managed as instance_id={id}."))
 }
 
 fn update(instance: &mut Instance, want: &Wanted) -> Option<String> {

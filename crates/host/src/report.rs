@@ -8,7 +8,7 @@ use crate::table::{Entry, Table};
 use crate::words;
 
 /// The entries of `child_states`: the documented keys, then ours (`pid`, `since`, `restarts`, `last_exit`, `next_at`,
-/// `reason`). Times are seconds since the Unix epoch.
+/// `reason`). The `pid` of a container is that of its first process, as this host counts. Times are seconds since the Unix epoch.
 #[must_use]
 pub fn child_states(table: &Table, now: Now) -> Value {
     table.iter().map(|entry| child_state(entry, now)).collect()
@@ -19,7 +19,7 @@ fn child_state(entry: &Entry, now: Now) -> Value {
     let outlook = outlook(entry, now.mono_ms);
     let (pid, since_ms) = match observed.process {
         Process::Running { pid, since_ms } => (Some(pid), since_ms),
-        Process::None | Process::Ended(_) => (None, instance.since_ms),
+        Process::None | Process::Ended(_) | Process::Unseen => (None, instance.since_ms),
     };
     json!({
         "next_action": instance.state.name(),
@@ -28,7 +28,7 @@ fn child_state(entry: &Entry, now: Now) -> Value {
         "agent_class": instance.spec.agent_class,
         "instance_id": instance.spec.instance_id,
         "operable": !matches!(instance.operable, Operable::No(_)),
-        "restart_required": false,
+        "restart_required": instance.restart_required,
         "pid": pid,
         "since": now.unix_of(since_ms),
         "restarts": instance.restarts,
@@ -70,7 +70,7 @@ pub fn plan(table: &Table, now: Now) -> Value {
 /// What comes next for an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outlook {
-    /// `nothing`, `wait`, `launch`, `SIGTERM` or `SIGKILL`.
+    /// `nothing`, `wait`, `launch`, `SIGTERM`, `SIGKILL`, or `stop` (docker is asked once more).
     pub next: &'static str,
     /// Why, in words.
     pub reason: String,
@@ -92,9 +92,16 @@ pub fn outlook(entry: &Entry, now_ms: u64) -> Outlook {
             let waited = words::duration(now_ms.saturating_sub(since_ms));
             ("wait", format!("the system has been starting it for {waited}"), None)
         }
+        State::Up if instance.target == Target::Passive => {
+            ("nothing", "it runs; it is only looked at".to_owned(), None)
+        }
+        State::Up if instance.restart_required => {
+            ("nothing", "it runs as it should; a restart would bring a newer image".to_owned(), None)
+        }
         State::Up => ("nothing", "it runs as it should".to_owned(), None),
         State::WaitDead(stopping) => {
             let next = match stopping.step {
+                StopStep::Interrupted | StopStep::Terminated if instance.spec.service().is_some() => "stop",
                 StopStep::Interrupted => "SIGTERM",
                 StopStep::Terminated if instance.spec.stop.kill => "SIGKILL",
                 StopStep::Terminated | StopStep::Refused => "wait",
@@ -115,6 +122,9 @@ fn inoperable(instance: &Instance) -> String {
 }
 
 fn down(instance: &Instance, observed: &Observed) -> (&'static str, String, Option<u64>) {
+    if instance.wanted() == Target::Passive {
+        return ("nothing", "it is down; it is only looked at".to_owned(), None);
+    }
     if instance.wanted() == Target::Down {
         return match observed.leftovers {
             None => ("wait", "it is being counted what is left of it".to_owned(), None),
@@ -143,10 +153,16 @@ fn stopping_reason(instance: &Instance, observed: &Observed, step: StopStep) -> 
         (Fate::Retired, _) => "it is gone from the site config",
         (Fate::Replaced { .. }, _) => "it became something else in the site config",
         (Fate::Kept, Target::Down) => "it should be down",
-        (Fate::Kept, Target::Up) => "it is launched again when this run has ended",
+        (Fate::Kept, Target::Up | Target::Passive) => "it is launched again when this run has ended",
     };
     let runs = matches!(observed.process, Process::Running { .. });
     let how = match (step, runs, observed.leftovers) {
+        (StopStep::Interrupted, ..) if instance.spec.service().is_some() => {
+            "docker was asked to stop and remove its container".to_owned()
+        }
+        (StopStep::Terminated, ..) if instance.spec.service().is_some() => {
+            "docker was asked twice to stop and remove its container".to_owned()
+        }
         (StopStep::Interrupted, ..) => "SIGINT was sent".to_owned(),
         (StopStep::Terminated, true, _) => "it has not ended by SIGINT, SIGTERM was sent".to_owned(),
         (StopStep::Terminated, false, left) => {

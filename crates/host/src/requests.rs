@@ -1,10 +1,13 @@
 //! Requests for target states, as the operations `manager` and `update` of OCS take them. Pure.
 
-use crate::model::{Fate, Target};
+use crate::model::{Fate, Instance, State, Target};
 use crate::table::Table;
 
 /// The word that addresses every instance.
 pub const ALL: &str = "all";
+/// Asked for like a target: what runs is stopped and launched again, what is down is launched. A service that is only
+/// looked at is, too. With `all` it concerns only what runs and should.
+pub const RESTART: &str = "restart";
 /// More requests than this in one call are refused: it is not an operator who asks.
 pub const MAX_REQUESTS: usize = 10_000;
 
@@ -13,7 +16,7 @@ pub const MAX_REQUESTS: usize = 10_000;
 pub struct Request {
     /// An instance-id, or [`ALL`].
     pub whom: String,
-    /// `up` or `down`; other words are remarked on and ignored.
+    /// `up`, `down` or [`RESTART`]; other words are remarked on and ignored.
     pub state: String,
 }
 
@@ -46,7 +49,7 @@ fn parse_pair(value: &serde_json::Value) -> Result<Request, String> {
 pub fn apply(table: &mut Table, requests: &[Request]) -> Vec<String> {
     let mut messages = Vec::new();
     for request in requests {
-        let Some(target) = Target::from_name(&request.state) else {
+        let Some(wish) = Wish::from_name(&request.state) else {
             messages.push(format!(
                 "Ignoring request for \"{}\" -> invalid state \"{}\".",
                 request.whom, request.state
@@ -59,9 +62,7 @@ pub fn apply(table: &mut Table, requests: &[Request]) -> Vec<String> {
             let is_meant = request.whom == ALL || request.whom == instance.spec.instance_id;
             if is_meant && instance.fate != Fate::Retired {
                 found = true;
-                instance.target = target;
-                // Asking for it is the way to try again.
-                instance.given_up = false;
+                wish.apply(instance, request.whom == ALL);
             }
         }
         if !found && request.whom != ALL {
@@ -69,4 +70,34 @@ pub fn apply(table: &mut Table, requests: &[Request]) -> Vec<String> {
         }
     }
     messages
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy)]
+enum Wish {
+    Target(Target),
+    Restart,
+}
+
+impl Wish {
+    fn from_name(name: &str) -> Option<Self> {
+        if name == RESTART { Some(Self::Restart) } else { Target::from_name(name).map(Self::Target) }
+    }
+
+    fn apply(self, instance: &mut Instance, is_for_all: bool) {
+        let runs = matches!(instance.state, State::Up | State::WaitStart { .. });
+        match self {
+            Self::Target(target) => {
+                instance.target = target;
+                instance.again = false;
+            }
+            Self::Restart if is_for_all && !(runs && instance.target == Target::Up) => return,
+            Self::Restart => {
+                instance.target = Target::Up;
+                instance.again = runs;
+            }
+        }
+        // Asking for it is the way to try again.
+        instance.given_up = false;
+    }
 }

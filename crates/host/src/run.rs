@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::args::{AGENT_CLASS, HostArgs, InitialState};
-use crate::config::{self, LaunchContext};
+use crate::config::{self, DockerNames, LaunchContext};
 use crate::drive::logs::{self, LogStore};
 use crate::drive::process::Processes;
 use crate::drive::tree::Owner;
@@ -302,16 +302,19 @@ fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+fn docker_names(args: &HostArgs) -> DockerNames {
+    let prefix = args.docker_service_prefix.clone();
+    let prefix = prefix.unwrap_or_else(|| DockerNames::DEFAULT_PREFIX.to_owned());
+    DockerNames { prefix, has_files: !args.compose_files().is_empty() }
+}
+
 fn config_of(selected: &Selected, host: &HostConfig, args: &HostArgs) -> Config {
     let working_dir =
         std::path::absolute(&selected.working_dir).unwrap_or_else(|_| selected.working_dir.clone());
-    let (wanted, mut messages) = config::wanted(host, &working_dir);
+    let (wanted, mut messages) = config::wanted(host, &working_dir, &docker_names(args));
     // Errors of single entries are told with their entries.
     let warnings = selected.diagnostics.iter().filter(|item| item.severity == Severity::Warning);
     messages.extend(warnings.map(Diagnostic::one_line));
-    if let Some(files) = &args.docker_compose {
-        messages.push(format!("Docker compose files are not managed by this version: {files}"));
-    }
     let python = args.python.clone().unwrap_or_else(|| HostArgs::DEFAULT_PYTHON.into());
     let launch = LaunchContext {
         python,

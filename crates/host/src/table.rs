@@ -75,6 +75,13 @@ impl Table {
         self.entries.push(Entry { instance: make(key), observed, wake_at_ms: None });
     }
 
+    /// Forgets one entry.
+    pub fn remove(&mut self, key: Key) {
+        if let Some(index) = self.index(key) {
+            self.entries.remove(index);
+        }
+    }
+
     /// Forgets everything of which nothing runs; returns the keys, which are not used again.
     pub fn forget_idle(&mut self) -> Vec<Key> {
         let idle = |entry: &mut Entry| plan::is_idle(&entry.instance, &entry.observed);

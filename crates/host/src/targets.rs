@@ -28,7 +28,10 @@ impl Targets {
     #[must_use]
     pub fn of(table: &Table) -> Self {
         let differs = |entry: &&crate::table::Entry| {
-            entry.instance.fate != Fate::Retired && entry.instance.target != entry.instance.spec.start
+            let instance = &entry.instance;
+            // A request for what is only looked at is over when it is carried out.
+            let lasts = instance.fate != Fate::Retired && !instance.passive;
+            lasts && instance.target != Target::Passive && instance.target != instance.spec.start
         };
         let name = |entry: &crate::table::Entry| {
             (entry.instance.spec.instance_id.clone(), entry.instance.target.name().to_owned())

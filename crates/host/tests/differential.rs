@@ -143,7 +143,7 @@ fn intended(ours: &Ours, rest: &Rest, theirs: &Rest, refused: bool) -> Option<&'
     let states = (rest.next.as_str(), theirs.next.as_str());
     let last_code = match &ours.observed.process {
         Process::Ended(ended) => Some(&ended.how),
-        Process::None | Process::Running { .. } => None,
+        Process::None | Process::Running { .. } | Process::Unseen => None,
     };
     match states {
         ("start_at" | "?" | "down", "wait_start") if !ours.launches_live && equal_but_next => {

@@ -31,7 +31,7 @@ const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
 /// rules of an agent.
 const PURE: [(&str, &[&str]); 3] = [
     ("ldms", &["api", "hostlist", "link", "time", "wire"]),
-    ("host", &["model", "relaunch", "reload", "requests", "stability", "table", "words"]),
+    ("host", &["model", "relaunch", "reload", "requests", "services", "stability", "table", "words"]),
     (
         "ocs",
         &[
