@@ -1,11 +1,42 @@
 //! What every client command does first: find the site, reach its router, and pick the hosts that are meant.
 
+use std::path::PathBuf;
+
+use campanile_ldms::hostlist;
+use campanile_ocs::client::Passwords;
 use campanile_ocs::site_config::{Mode, Selected, SiteArgs};
 
 use crate::failure::Failure;
 use crate::fleet::ask::{Bus, RouterState};
 use crate::fleet::declared::DeclaredHost;
+use crate::fleet::narrow::Selectors;
 use crate::{output, this_site};
+
+/// What gives a client rights, for commands that change anything.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct AccessArgs {
+    /// The file with the passwords for agents under access control
+    /// [default: $OCS_PASSWORDS_FILE, or ~/.ocs-passwords.yaml]
+    #[arg(long, value_name = "FILE", overrides_with = "password_file")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+impl AccessArgs {
+    /// Reads the file. What it has to say about it never quotes a password.
+    fn passwords(&self) -> Result<Passwords, Failure> {
+        let (passwords, diagnostics) = match &self.password_file {
+            Some(path) => Passwords::load(path),
+            None => Passwords::of_user(&|name| std::env::var(name).ok()),
+        };
+        match passwords {
+            None => Err(Failure::Config(diagnostics)),
+            Some(passwords) => {
+                output::print_error(&diagnostics.render(output::stderr_coloured()));
+                Ok(passwords)
+            }
+        }
+    }
+}
 
 /// A site, ready to be asked.
 pub(crate) struct Client {
@@ -31,6 +62,14 @@ impl Client {
         Ok(Self { selected, bus })
     }
 
+    /// The same, with the passwords of the user: for commands that change anything.
+    pub(crate) async fn open_to_change(args: &SiteArgs, access: &AccessArgs) -> Result<Self, Failure> {
+        let passwords = access.passwords()?;
+        let mut client = Self::open(args).await?;
+        client.bus = client.bus.with_passwords(passwords);
+        Ok(client)
+    }
+
     /// The site config's file, for people.
     pub(crate) fn site_file(&self) -> String {
         self.selected.site.path.display().to_string()
@@ -51,6 +90,22 @@ impl Client {
             )));
         }
         Ok(all.iter().filter(|host| names.is_empty() || names.contains(&host.name)).cloned().collect())
+    }
+
+    /// The hosts that the selectors mean, in the order of the site config.
+    pub(crate) fn hosts_of(&self, only: &Selectors) -> Result<Vec<DeclaredHost>, Failure> {
+        let all = self.bus.declared();
+        let known: Vec<&str> = all.iter().map(|host| host.name.as_str()).collect();
+        let unknown = only.without_host(&known);
+        if !unknown.is_empty() {
+            let unknown = hostlist::fold(&unknown);
+            return Err(Failure::World(anyhow::anyhow!(
+                "no host {unknown} in {}; it has {}",
+                self.site_file(),
+                known.join(", ")
+            )));
+        }
+        Ok(all.iter().filter(|host| only.takes_host(&host.name)).cloned().collect())
     }
 
     /// `Err` when the router was not reached.

@@ -7,7 +7,7 @@ use clap::{ArgAction, Subcommand, ValueEnum};
 
 use super::status::reload_all;
 use super::updown;
-use crate::client::Client;
+use crate::client::{AccessArgs, Client};
 use crate::failure::{EXIT_WORLD, Failure, Outcome};
 use crate::fleet::ask::{Answer, RouterState};
 use crate::fleet::change;
@@ -38,6 +38,8 @@ Exit codes:
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
     #[command(flatten)]
     pub(crate) site: SiteArgs,
 }
@@ -118,15 +120,19 @@ pub(crate) fn run(args: Args) -> Outcome {
 
 async fn dispatch(args: Args) -> Outcome {
     match args.command.unwrap_or_else(|| Command::Status(StatusArgs::default())) {
-        Command::Status(options) => status(&args.site, &options).await,
-        Command::Up(options) => change(&args.site, &options, Target::Up).await,
-        Command::Down(options) => change(&args.site, &options, Target::Down).await,
+        Command::Status(options) => status(&args.site, &args.access, &options).await,
+        Command::Up(options) => change(&args.site, &args.access, &options, Target::Up).await,
+        Command::Down(options) => change(&args.site, &args.access, &options, Target::Down).await,
         Command::Config(options) => config(&args.site, &options).await,
     }
 }
 
-async fn status(site: &SiteArgs, options: &StatusArgs) -> Outcome {
-    let client = Client::open(site).await?;
+async fn status(site: &SiteArgs, access: &AccessArgs, options: &StatusArgs) -> Outcome {
+    let client = if options.reload_config {
+        Client::open_to_change(site, access).await?
+    } else {
+        Client::open(site).await?
+    };
     let hosts = client.hosts(&options.host)?;
     let mut notes = Vec::new();
     if options.reload_config && hosts.iter().any(|host| host.managers().next().is_some()) {
@@ -159,9 +165,9 @@ async fn status(site: &SiteArgs, options: &StatusArgs) -> Outcome {
     if notes.is_empty() { Ok(()) } else { Err(Failure::Told(EXIT_WORLD)) }
 }
 
-async fn change(site: &SiteArgs, options: &TargetArgs, target: Target) -> Outcome {
-    let (client, fleet) = updown::survey(site).await?;
-    let wanted = Wanted { all: options.all, ids: &options.instance };
+async fn change(site: &SiteArgs, access: &AccessArgs, options: &TargetArgs, target: Target) -> Outcome {
+    let (client, fleet) = updown::survey(site, access).await?;
+    let wanted = Wanted::new(options.all, &options.instance);
     let selection = select(&fleet, &wanted).map_err(|refusal| Failure::World(refusal.into()))?;
     if options.dry_run {
         output::print(DRY_RUN_LINE)?;
@@ -177,7 +183,10 @@ async fn change(site: &SiteArgs, options: &TargetArgs, target: Target) -> Outcom
     for answer in &answers {
         tell(answer)?;
     }
-    let failed = answers.iter().any(|answer| answer.problem.is_some());
+    for refusal in &selection.unclear {
+        output::print_error(&format!("error: {refusal}\n"));
+    }
+    let failed = !selection.unclear.is_empty() || answers.iter().any(|answer| answer.problem.is_some());
     if nothing || failed || !selection.unknown.is_empty() { Err(Failure::Told(EXIT_WORLD)) } else { Ok(()) }
 }
 

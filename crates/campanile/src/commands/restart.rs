@@ -7,35 +7,41 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::updown;
+use crate::client::AccessArgs;
 use crate::failure::{EXIT_WORLD, Failure, Outcome};
 use crate::fleet::change;
+use crate::fleet::narrow::Selectors;
 use crate::fleet::request::Target;
 use crate::fleet::select::{Wanted, select};
 use crate::fleet::survey::Fleet;
 use crate::fleet::wait::Goal;
-use crate::render::change::Report;
-use crate::render::duration;
+use crate::render::change::{Report, Waited};
+use crate::render::{duration, summary};
 use crate::signals::Termination;
 use crate::{output, runtime};
 
 /// Restart agents: down, wait until they have ended, up, wait until they run
 ///
-/// Whatever happens on the way, the last thing asked for is "up". With -a or the id of a HostManager, only those are
-/// restarted that should be up; what is down on purpose stays down. An instance that is named is started in any case.
+/// Whatever happens on the way, the last thing asked for is "up". With -a, a pattern or the id of a HostManager, only
+/// those are restarted that should be up; what is down on purpose stays down. An instance that is named is started in
+/// any case.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   campanile restart thermo1
   campanile restart hm-host-1      what should be up of that HostManager
   campanile restart camera1 --wait 5m
+  campanile restart -a --state unstable
 
 Exit codes:
   0 all run again; 1 an unknown target, no router, a HostManager not reached,
   or an agent that did not end or start in time; 2 wrong options or site config")]
 pub(crate) struct Args {
-    /// Everything on the site that should be up
+    /// Everything on the site that should be up; --host, --class and --state narrow it
     #[arg(long, short)]
     pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) only: Selectors,
     /// Only say what would be asked of whom
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -45,9 +51,12 @@ pub(crate) struct Args {
     /// Print JSON, of the form that the manual describes
     #[arg(long)]
     pub(crate) json: bool,
-    /// Ids of instances; the id of a HostManager means everything that it manages
+    /// Ids of instances, also ranges and patterns (`thermo[1-4]`, `cam*`); the id of a HostManager means everything
+    /// that it manages
     #[arg(value_name = "INSTANCE", required_unless_present = "all")]
     pub(crate) instance: Vec<String>,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
     #[command(flatten)]
     pub(crate) site: SiteArgs,
 }
@@ -66,15 +75,17 @@ pub(crate) fn run(args: &Args) -> Outcome {
 
 async fn restart(args: &Args) -> Outcome {
     let mut termination = Termination::listen()?;
-    let (client, fleet) = updown::survey(&args.site).await?;
-    let wanted = Wanted { all: args.all, ids: &args.instance };
+    let (client, fleet) = updown::survey(&args.site, &args.access).await?;
+    client.hosts_of(&args.only)?;
+    let wanted = Wanted { should_run: true, ..Wanted::new(args.all, &args.instance).only(&args.only) };
     let selection = select(&fleet, &wanted).map_err(|refusal| Failure::World(refusal.into()))?;
     let down = narrowed(&fleet, Goal::of(Target::Down, &selection));
-    let mut stopped = Report::new(Target::Down, args.dry_run, &selection.unknown);
-    let mut started = Report::new(Target::Up, args.dry_run, &selection.unknown);
+    let mut stopped = Report::new(Target::Down, args.dry_run, &selection);
+    let mut started = Report::new(Target::Up, args.dry_run, &selection);
     if !args.json {
         updown::announce(&selection, "restart", args.dry_run)?;
     }
+    updown::complain(&selection, &args.only);
     if args.dry_run {
         stopped.add_answers(&down, &[]);
         started.add_answers(&Goal { target: Target::Up, ..down }, &[]);
@@ -89,12 +100,13 @@ async fn restart(args: &Args) -> Outcome {
     }
     // Those that took the request are down or on their way. Whatever happens from here on, also Ctrl-C or a reader
     // that has gone away, they are asked to come up again.
+    let (asked, stopped_answers) = (Goal { target: Target::Up, ..down.clone() }, answers.clone());
     let down = down.without_refused(&answers);
     let up = Goal { target: Target::Up, of_managers: down.of_managers.clone() };
     let mut interrupted = false;
     tokio::select! {
-        waited = updown::watch(&client.bus, &down, begin, args.wait, args.json) => {
-            stopped.waited = waited.ok();
+        waited = updown::watch(&client.bus, &fleet, &down, begin, begin + args.wait, args.json) => {
+            stopped.waited = waited.ok().map(|last| Waited::new(begin.elapsed().as_secs_f64(), &last));
         }
         signal = termination.requested() => {
             interrupted = true;
@@ -108,9 +120,16 @@ async fn restart(args: &Args) -> Outcome {
     if !args.json {
         updown::tell(&answers)?;
     }
+    let mut progress = None;
     if !interrupted {
-        let up = up.without_refused(&answers);
-        started.waited = Some(updown::watch(&client.bus, &up, begin, args.wait, args.json).await?);
+        let up = up.clone().without_refused(&answers);
+        let last = updown::watch(&client.bus, &fleet, &up, begin, begin + args.wait, args.json).await?;
+        started.waited = Some(Waited::new(begin.elapsed().as_secs_f64(), &last));
+        progress = Some(last);
+    }
+    started.hosts = summary::of_hosts(&fleet, &asked, &stopped_answers, progress.as_ref());
+    if !args.json {
+        updown::sum_up(&started.hosts, Target::Up)?;
     }
     finish(args, RestartReport { stopped, started }, !interrupted)
 }

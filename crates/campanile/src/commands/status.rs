@@ -1,12 +1,12 @@
 //! `campanile status`: what runs, what should, and why the two differ.
 
 use campanile_ocs::site_config::SiteArgs;
-use clap::ArgAction;
 
-use crate::client::{Client, unix_now};
+use crate::client::{AccessArgs, Client, unix_now};
 use crate::failure::{EXIT_WORLD, Failure, Outcome};
 use crate::fleet::ask::{Bus, RouterState};
 use crate::fleet::declared::DeclaredHost;
+use crate::fleet::narrow::Selectors;
 use crate::render::table::Style;
 use crate::render::{self, json};
 use crate::{output, runtime};
@@ -26,7 +26,8 @@ States:
 
 Examples:
   campanile status
-  campanile status -H host-1 -H host-2
+  campanile status -H 'lab-[1-8],dome'
+  campanile status --class 'Lakeshore*' --state unstable
   campanile status --reload-config     after editing the site config
   campanile status --json | jq '.hosts[].instances[].state'
 
@@ -34,15 +35,16 @@ Exit codes:
   0 the status is shown, also when it is bad; 1 the router was not reached;
   2 wrong options or site config")]
 pub(crate) struct Args {
-    /// Show this host only; may be repeated
-    #[arg(long, short = 'H', value_name = "HOST", action = ArgAction::Append)]
-    pub(crate) host: Vec<String>,
+    #[command(flatten)]
+    pub(crate) only: Selectors,
     /// Have every HostManager read its site config again, first
     #[arg(long, short)]
     pub(crate) reload_config: bool,
     /// Print JSON, of the form that the manual describes
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
     #[command(flatten)]
     pub(crate) site: SiteArgs,
 }
@@ -53,8 +55,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
 }
 
 async fn show(args: &Args) -> Outcome {
-    let client = Client::open(&args.site).await?;
-    let hosts = client.hosts(&args.host)?;
+    let client = if args.reload_config {
+        Client::open_to_change(&args.site, &args.access).await?
+    } else {
+        Client::open(&args.site).await?
+    };
+    let hosts = client.hosts_of(&args.only)?;
     let mut reloaded = true;
     if args.reload_config {
         client.bus.client()?;
@@ -65,7 +71,8 @@ async fn show(args: &Args) -> Outcome {
             }
         }
     }
-    let survey = client.bus.survey(&hosts).await?;
+    let mut survey = client.bus.survey(&hosts).await?;
+    args.only.narrow(&mut survey.fleet);
     let problem = match &survey.router {
         RouterState::Reached => None,
         RouterState::Unreachable { reason } => Some(reason.as_str()),

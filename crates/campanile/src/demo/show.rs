@@ -168,7 +168,7 @@ async fn act(action: Action, bus: &Bus, fleet: &Fleet) {
         Action::Ask { instance_id, target } => {
             let ids = [instance_id];
             // What comes of it is seen at the next looks.
-            if let Ok(selection) = select(fleet, &Wanted { all: false, ids: &ids }) {
+            if let Ok(selection) = select(fleet, &Wanted::new(false, &ids)) {
                 change::apply(bus, fleet, &Goal::of(target, &selection)).await;
             }
         }

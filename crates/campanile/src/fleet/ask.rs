@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use campanile_ocs::client::{Action, Endpoint, OcsClient, OcsError, OpReply};
+use campanile_ocs::client::{Action, Endpoint, OcsClient, OcsError, OpReply, Passwords};
 use campanile_ocs::codes::OpStatus;
 use campanile_ocs::site_config::SiteConfig;
 use campanile_wamp::Dict;
@@ -87,6 +87,14 @@ impl Bus {
             Err(error) => Link::Closed { reason: error.to_string() },
         };
         Ok(Self { site: site.clone(), declared: declared::hosts(site), link })
+    }
+
+    /// The same, sending these passwords where an agent demands them.
+    pub(crate) fn with_passwords(mut self, passwords: Passwords) -> Self {
+        if let Link::Open(client) = self.link {
+            self.link = Link::Open(client.with_passwords(passwords));
+        }
+        self
     }
 
     /// The URL by which the router is reached.

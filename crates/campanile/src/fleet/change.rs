@@ -59,12 +59,7 @@ pub(crate) fn restart_targets(report: &ManagerReport, targets: &ManagerTargets) 
     let mut instances = targets.instances.clone();
     if targets.everything {
         for child in &report.children {
-            let should_run = match child.target_state.as_str() {
-                "up" => true,
-                "passive" => child.next_action == "up",
-                _ => false,
-            };
-            if should_run && child.operable && !instances.contains(&child.instance_id) {
+            if child.should_run() && !instances.contains(&child.instance_id) {
                 instances.push(child.instance_id.clone());
             }
         }

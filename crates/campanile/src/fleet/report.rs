@@ -183,6 +183,16 @@ impl Child {
         if self.next_action != "down" && self.stability <= 0.5 { "unstable" } else { &self.next_action }
     }
 
+    /// Is it meant to run, as far as its HostManager can make it?
+    pub(crate) fn should_run(&self) -> bool {
+        let wanted = match self.target_state.as_str() {
+            "up" => true,
+            "passive" => self.next_action == "up",
+            _ => false,
+        };
+        wanted && self.operable
+    }
+
     /// Has it arrived where `target` wants it?
     ///
     /// Docker services that the site config does not know go back to `passive` once they are there.

@@ -1,15 +1,46 @@
 //! Which HostManagers and instances the names on a command line mean.
 
 use super::declared::Management;
+use super::narrow::Selectors;
+use super::report::Child;
 use super::survey::{Fleet, HostView, Row};
+use super::words::{Named, Words};
 
 /// What the operator asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
     /// `-a`: every HostManager of the site.
     pub(crate) all: bool,
-    /// Ids of instances, or of HostManagers, which mean all that they manage.
+    /// Ids of instances, or of HostManagers, which mean all that they manage; also ranges and patterns of ids.
     pub(crate) ids: &'a [String],
+    /// What of it is meant; `None`: all.
+    pub(crate) only: Option<&'a Selectors>,
+    /// Of what is not called by its own name, only what should run: for a restart.
+    pub(crate) should_run: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// What the words of a command line mean.
+    pub(crate) fn new(all: bool, ids: &'a [String]) -> Self {
+        Self { all, ids, only: None, should_run: false }
+    }
+
+    /// The same, narrowed.
+    pub(crate) fn only(self, selectors: &'a Selectors) -> Self {
+        Self { only: Some(selectors), ..self }
+    }
+
+    fn takes_host(&self, host: &HostView) -> bool {
+        self.only.is_none_or(|only| only.takes_host(&host.name))
+    }
+
+    fn takes_row(&self, row: &Row) -> bool {
+        self.only.is_none_or(|only| only.takes_row(row))
+    }
+
+    fn by_instance(&self) -> bool {
+        self.only.is_some_and(Selectors::by_instance)
+    }
 }
 
 /// One thing to do, in the order in which it is announced.
@@ -34,6 +65,8 @@ impl Step {
 pub(crate) struct Selection {
     pub(crate) steps: Vec<Step>,
     pub(crate) unknown: Vec<String>,
+    /// Instances that are meant, though not by their own names, and of which it is not clear whom to ask.
+    pub(crate) unclear: Vec<Refusal>,
 }
 
 impl Selection {
@@ -81,30 +114,65 @@ pub(crate) enum Refusal {
     ManagerUnclear { instance_id: String, host: String, count: usize },
 }
 
-/// Finds the steps. Nothing is done when a name is refused; names that are unknown do not stop the others.
+/// Finds the steps. Nothing is done when a name is refused; names that are unknown do not stop the others, nor do
+/// those for which the selectors leave nothing.
 pub(crate) fn select(fleet: &Fleet, wanted: &Wanted<'_>) -> Result<Selection, Refusal> {
-    let named = |row: &Row| wanted.ids.contains(&row.instance_id);
+    let mut words = Words::new(fleet, wanted.ids);
     let mut selection = Selection::default();
-    for (_, row) in fleet.rows().filter(|(_, row)| row.is_manager()) {
-        if wanted.all || named(row) {
-            selection.steps.push(Step::Everything { manager: row.instance_id.clone() });
+    let mut instances: Vec<Step> = Vec::new();
+    for host in fleet.hosts.iter().filter(|host| wanted.takes_host(host)) {
+        // The HostManagers that are meant as a whole, but of which only some instances are.
+        let mut in_part: Vec<&str> = Vec::new();
+        for row in host.rows.iter().filter(|row| row.is_manager()) {
+            if words.name(row) == Named::No && !wanted.all {
+                continue;
+            }
+            if wanted.by_instance() {
+                in_part.push(&row.instance_id);
+            } else {
+                selection.steps.push(Step::Everything { manager: row.instance_id.clone() });
+            }
+        }
+        for row in host.rows.iter().filter(|row| !row.is_manager() && wanted.takes_row(row)) {
+            let named = words.name(row);
+            let manager = manager_of(host, row);
+            let meant = match named {
+                Named::Itself => true,
+                // Of what is not called by its own name, what nobody manages is passed over.
+                _ if is_unmanaged(row) || (wanted.should_run && !should_run(row)) => false,
+                Named::ByPattern => true,
+                Named::No => match &manager {
+                    Ok(manager) => in_part.contains(manager),
+                    Err(_) => !in_part.is_empty(),
+                },
+            };
+            match manager {
+                _ if !meant => {}
+                Ok(manager) => {
+                    let (instance_id, manager) = (row.instance_id.clone(), manager.to_owned());
+                    instances.push(Step::Instance { instance_id, manager });
+                }
+                Err(refusal) if named == Named::Itself => return Err(refusal),
+                Err(refusal) => selection.unclear.push(refusal),
+            }
         }
     }
-    for (host, row) in fleet.rows().filter(|(_, row)| !row.is_manager() && named(row)) {
-        let manager = manager_of(host, row)?.to_owned();
-        selection.steps.push(Step::Instance { instance_id: row.instance_id.clone(), manager });
-    }
-    for id in wanted.ids {
-        if !selection.unknown.contains(id) && !fleet.rows().any(|(_, row)| row.instance_id == *id) {
-            selection.unknown.push(id.clone());
-        }
-    }
+    selection.steps.append(&mut instances);
+    selection.unknown = words.unused();
     Ok(selection)
+}
+
+fn is_unmanaged(row: &Row) -> bool {
+    matches!(row.management, Management::Ignore | Management::Other) && row.child.is_none()
+}
+
+fn should_run(row: &Row) -> bool {
+    row.child.as_ref().is_some_and(Child::should_run)
 }
 
 fn manager_of<'a>(host: &'a HostView, row: &'a Row) -> Result<&'a str, Refusal> {
     let instance_id = row.instance_id.clone();
-    if matches!(row.management, Management::Ignore | Management::Other) && row.child.is_none() {
+    if is_unmanaged(row) {
         return Err(Refusal::Unmanaged { instance_id });
     }
     // The one that reports it is in charge, however many the host has.
@@ -127,7 +195,8 @@ mod tests {
 
     use super::*;
     use crate::fleet::declared::{DeclaredHost, DeclaredInstance};
-    use crate::fleet::report::{Child, ManagerReport, ManagerState};
+    use crate::fleet::narrow::Patterns;
+    use crate::fleet::report::{ManagerReport, ManagerState};
 
     fn instance(id: &str, management: Management) -> DeclaredInstance {
         let agent_class = if management == Management::HostManager { "HostManager" } else { "A" };
@@ -183,7 +252,7 @@ mod tests {
 
     fn pick(all: bool, ids: &[&str]) -> Result<Selection, Refusal> {
         let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
-        select(&fleet(), &Wanted { all, ids: &ids })
+        select(&fleet(), &Wanted::new(all, &ids))
     }
 
     fn everything(manager: &str) -> Step {
@@ -223,6 +292,54 @@ mod tests {
         let selection = pick(false, &["nosuch", "a", "nosuch"]).unwrap();
         assert_eq!(selection.steps, [one("a", "hm1")]);
         assert_eq!(selection.unknown, ["nosuch"]);
+    }
+
+    fn narrowed(all: bool, ids: &[&str], hosts: &[&str], classes: &[&str], states: &[&str]) -> Selection {
+        let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
+        let patterns = |texts: &[&str]| texts.iter().map(|&text| text.into()).collect();
+        let selectors = Selectors {
+            host: hosts.iter().map(|list| Patterns::parse(list).unwrap()).collect(),
+            class: patterns(classes),
+            state: patterns(states),
+        };
+        select(&fleet(), &Wanted::new(all, &ids).only(&selectors)).unwrap()
+    }
+
+    #[test]
+    fn hosts_are_selected_by_name_range_or_pattern() {
+        assert_eq!(narrowed(true, &[], &["h[1-2]"], &[], &[]).steps, [everything("hm1"), everything("hm2")]);
+        assert_eq!(narrowed(true, &[], &["*2"], &[], &[]).steps, [everything("hm2")]);
+        let selection = narrowed(false, &["a", "c"], &["h2"], &[], &[]);
+        assert_eq!((selection.steps, selection.unknown), (vec![one("c", "hm2")], vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn a_class_or_a_state_means_the_managed_instances_that_have_it() {
+        let selection = narrowed(true, &[], &["h1,h2"], &["A"], &[]);
+        assert_eq!(
+            selection.steps,
+            [one("a", "hm1"), one("b", "hm1"), one("influxdb", "hm2"), one("c", "hm2")],
+            "the registry is of that class, but not managed"
+        );
+        assert!(narrowed(true, &[], &[], &["B"], &[]).steps.is_empty());
+        assert_eq!(narrowed(false, &["hm1", "c"], &[], &["A"], &[]).steps.len(), 3);
+        assert_eq!(narrowed(true, &[], &["h2"], &[], &["no*"]).steps, []);
+    }
+
+    #[test]
+    fn ids_may_be_ranges_and_patterns() {
+        assert_eq!(pick(false, &["[a-b]"]).unwrap().unknown, ["[a-b]"], "letters are no range");
+        let selection = pick(false, &["?"]).unwrap();
+        assert_eq!(selection.steps, [one("a", "hm1"), one("b", "hm1"), one("c", "hm2"), one("e", "hm4b")]);
+        assert!(
+            matches!(&*selection.unclear, [Refusal::ManagerUnclear { instance_id, .. }] if instance_id == "d")
+        );
+        let selection = pick(false, &["in*", "hm[1-2,9]"]).unwrap();
+        assert_eq!(selection.steps, [everything("hm1"), everything("hm2"), one("influxdb", "hm2")]);
+        assert_eq!(selection.unknown, ["hm9"]);
+        assert_eq!(pick(false, &["x*"]).unwrap().unknown, ["x*"]);
+        // What is not managed is refused by its name, and passed over by a pattern.
+        assert_eq!(pick(false, &["regis*"]).unwrap().steps, []);
     }
 
     #[test]

@@ -144,6 +144,12 @@ impl Fleet {
         Self { hosts, warnings }
     }
 
+    /// The host of each HostManager.
+    pub(crate) fn host_of_managers(&self) -> BTreeMap<String, String> {
+        let managers = self.hosts.iter().flat_map(|host| host.managers.iter().map(move |one| (one, host)));
+        managers.map(|(manager, host)| (manager.instance_id.clone(), host.name.clone())).collect()
+    }
+
     /// All rows of all hosts, each with its host.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&HostView, &Row)> {
         self.hosts.iter().flat_map(|host| host.rows.iter().map(move |row| (host, row)))

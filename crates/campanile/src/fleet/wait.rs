@@ -24,6 +24,9 @@ pub(crate) enum Progress {
     Hopeless(String),
 }
 
+/// How far everything is: by HostManager, then by instance. A HostManager that does not answer stands for itself.
+pub(crate) type ByManager = BTreeMap<String, BTreeMap<String, Progress>>;
+
 /// What is waited for: instances by HostManager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Goal {
@@ -48,9 +51,10 @@ impl Goal {
     }
 
     /// How far each instance is. An instance that its HostManager has dropped counts as down.
-    pub(crate) fn progress(&self, reports: &BTreeMap<String, ManagerReport>) -> BTreeMap<String, Progress> {
-        let mut all = BTreeMap::new();
+    pub(crate) fn progress(&self, reports: &BTreeMap<String, ManagerReport>) -> ByManager {
+        let mut of_managers = ByManager::new();
         for (manager, targets) in &self.of_managers {
+            let all = of_managers.entry(manager.clone()).or_default();
             let Some(report) = reports.get(manager).filter(|report| report.problem.is_none()) else {
                 let reason = reports.get(manager).and_then(|report| report.problem.clone());
                 let reason = reason.unwrap_or_else(|| "no answer".to_owned());
@@ -64,7 +68,7 @@ impl Goal {
                 all.insert(id.clone(), self.of_child(report.child(id)));
             }
         }
-        all
+        of_managers
     }
 
     fn of_child(&self, child: Option<&Child>) -> Progress {
@@ -101,14 +105,15 @@ pub(crate) async fn until_reached(
     bus: &Bus,
     goal: &Goal,
     deadline: Instant,
-    mut tell: impl FnMut(&BTreeMap<String, Progress>),
-) -> BTreeMap<String, Progress> {
+    mut tell: impl FnMut(&ByManager),
+) -> ByManager {
     let mut pause = POLL_MIN;
     loop {
         let reports = bus.reports(goal.of_managers.keys().cloned().collect()).await;
         let progress = goal.progress(&reports);
         tell(&progress);
-        let pending = progress.values().any(|progress| matches!(progress, Progress::Pending(_)));
+        let mut all = progress.values().flat_map(BTreeMap::values);
+        let pending = all.any(|progress| matches!(progress, Progress::Pending(_)));
         if !pending || Instant::now() >= deadline {
             return progress;
         }
@@ -144,25 +149,25 @@ mod tests {
     fn what_is_on_its_way_is_pending_with_its_state() {
         let reports = reports(&[child("a", "start_at", "up", true), child("b", "up", "up", true)]);
         let progress = goal(Target::Up, false, &["a", "b"]).progress(&reports);
-        assert_eq!(progress["a"], Progress::Pending("start_at".into()));
-        assert_eq!(progress["b"], Progress::Reached);
+        assert_eq!(progress["hm"]["a"], Progress::Pending("start_at".into()));
+        assert_eq!(progress["hm"]["b"], Progress::Reached);
     }
 
     #[test]
     fn an_instance_that_cannot_run_is_hopeless_to_start_and_no_obstacle_to_stopping() {
         let reports = reports(&[child("ghost", "?", "up", false), child("a", "down", "down", true)]);
         let up = goal(Target::Up, true, &[]).progress(&reports);
-        assert_eq!(up["ghost"], Progress::Hopeless("?".into()));
+        assert_eq!(up["hm"]["ghost"], Progress::Hopeless("?".into()));
         let down = goal(Target::Down, true, &[]).progress(&reports);
-        assert_eq!((&down["ghost"], &down["a"]), (&Progress::Reached, &Progress::Reached));
+        assert_eq!((&down["hm"]["ghost"], &down["hm"]["a"]), (&Progress::Reached, &Progress::Reached));
     }
 
     #[test]
     fn a_dropped_instance_is_down_and_will_not_come_up() {
         let reports = reports(&[]);
-        assert_eq!(goal(Target::Down, false, &["gone"]).progress(&reports)["gone"], Progress::Reached);
+        assert_eq!(goal(Target::Down, false, &["gone"]).progress(&reports)["hm"]["gone"], Progress::Reached);
         assert!(matches!(
-            goal(Target::Up, false, &["gone"]).progress(&reports)["gone"],
+            goal(Target::Up, false, &["gone"]).progress(&reports)["hm"]["gone"],
             Progress::Hopeless(_)
         ));
     }
@@ -171,6 +176,6 @@ mod tests {
     fn a_manager_without_an_answer_is_waited_for_as_a_whole() {
         let silent = ManagerReport::silent("hm", ManagerState::Unknown, Some("no answer within 5 s".into()));
         let progress = goal(Target::Up, true, &[]).progress(&BTreeMap::from([("hm".to_owned(), silent)]));
-        assert_eq!(progress["hm"], Progress::Pending("no answer within 5 s".into()));
+        assert_eq!(progress["hm"]["hm"], Progress::Pending("no answer within 5 s".into()));
     }
 }

@@ -1,13 +1,12 @@
 //! How up, down and restart tell what they did: lines for people, or one JSON object.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use crate::fleet::ask::Answer;
 use crate::fleet::request::Target;
-use crate::fleet::select::{ManagerTargets, Selection, Step};
-use crate::fleet::wait::{Goal, Progress};
+use crate::fleet::select::{ManagerTargets, Refusal, Selection, Step};
+use crate::fleet::wait::{ByManager, Goal, Progress};
+use crate::render::summary::HostSummary;
 
 /// The `--json` form of one change of targets; documented in the book's chapter on commands.
 #[derive(Debug, Serialize)]
@@ -17,8 +16,12 @@ pub(crate) struct Report {
     pub(crate) requests: Vec<RequestMade>,
     /// `null` when nothing was waited for.
     pub(crate) waited: Option<Waited>,
-    /// Names that mean nothing on this site.
+    /// Names that mean nothing on this site, or nothing of what the selectors leave of it.
     pub(crate) unknown: Vec<String>,
+    /// Why instances that a pattern or a selector means were left out.
+    pub(crate) left_out: Vec<String>,
+    /// The same, host by host.
+    pub(crate) hosts: Vec<HostSummary>,
 }
 
 /// What one HostManager was asked for.
@@ -44,6 +47,7 @@ pub(crate) struct Waited {
 /// How far one instance came.
 #[derive(Debug, Serialize)]
 pub(crate) struct InstanceWaited {
+    manager: String,
     instance_id: String,
     reached: bool,
     /// Where it got stuck.
@@ -52,13 +56,23 @@ pub(crate) struct InstanceWaited {
 
 impl Report {
     /// An empty report.
-    pub(crate) fn new(target: Target, dry_run: bool, unknown: &[String]) -> Self {
-        Self { target: target.word(), dry_run, requests: Vec::new(), waited: None, unknown: unknown.to_vec() }
+    pub(crate) fn new(target: Target, dry_run: bool, selection: &Selection) -> Self {
+        Self {
+            target: target.word(),
+            dry_run,
+            requests: Vec::new(),
+            waited: None,
+            unknown: selection.unknown.clone(),
+            left_out: selection.unclear.iter().map(Refusal::to_string).collect(),
+            hosts: Vec::new(),
+        }
     }
 
     /// Was everything done that was asked for?
     pub(crate) fn is_complete(&self) -> bool {
         self.unknown.is_empty()
+            && self.left_out.is_empty()
+            && !self.requests.is_empty()
             && self.requests.iter().all(|request| request.problem.is_none())
             && self
                 .waited
@@ -88,8 +102,10 @@ fn request_made(manager: &str, targets: &ManagerTargets, answer: Option<&Answer>
 
 impl Waited {
     /// The last look of a wait.
-    pub(crate) fn new(seconds: f64, progress: &BTreeMap<String, Progress>) -> Self {
-        let instances = progress.iter().map(|(id, progress)| InstanceWaited {
+    pub(crate) fn new(seconds: f64, progress: &ByManager) -> Self {
+        let all = progress.iter().flat_map(|(manager, all)| all.iter().map(move |one| (manager, one)));
+        let instances = all.map(|(manager, (id, progress))| InstanceWaited {
+            manager: manager.clone(),
             instance_id: id.clone(),
             reached: *progress == Progress::Reached,
             state: match progress {
@@ -156,6 +172,8 @@ pub(crate) fn answers(answers: &[Answer]) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn answer(manager: &str, problem: Option<&str>) -> Answer {
@@ -183,7 +201,7 @@ mod tests {
 
     #[test]
     fn one_dead_manager_makes_the_report_incomplete_and_is_named() {
-        let mut report = Report::new(Target::Up, false, &[]);
+        let mut report = Report::new(Target::Up, false, &Selection::default());
         let given = [answer("hm-1", None), answer("hm-2", Some("it is not running"))];
         report.add_answers(&goal(), &given);
         assert!(!report.is_complete());
@@ -192,7 +210,11 @@ mod tests {
 
     #[test]
     fn the_json_form_of_up_is_stable() {
-        let mut report = Report::new(Target::Up, false, &["nosuch".to_owned()]);
+        let mut report = Report::new(
+            Target::Up,
+            false,
+            &Selection { unknown: vec!["nosuch".to_owned()], ..Selection::default() },
+        );
         let mut woken = answer("hm-2", None);
         woken.woken = true;
         let mut reloaded = answer("hm-1", None);
@@ -200,10 +222,13 @@ mod tests {
         report.add_answers(&goal(), &[reloaded, woken]);
         report.waited = Some(Waited::new(
             2.5,
-            &BTreeMap::from([
-                ("a".to_owned(), Progress::Reached),
-                ("b".to_owned(), Progress::Pending("start_at: exit code 3".into())),
-            ]),
+            &BTreeMap::from([(
+                "hm-1".to_owned(),
+                BTreeMap::from([
+                    ("a".to_owned(), Progress::Reached),
+                    ("b".to_owned(), Progress::Pending("start_at: exit code 3".into())),
+                ]),
+            )]),
         ));
         insta::assert_json_snapshot!(report);
         assert_eq!(

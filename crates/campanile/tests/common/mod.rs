@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use campanile_ocs::agent::{Agent, AgentBuilder, AgentConfig, ParamSpec, ProcessSpec, TaskSpec};
+use campanile_ocs::agent::{
+    Agent, AgentBuilder, AgentConfig, CredLevel, ParamSpec, Policy, ProcessSpec, TaskSpec,
+};
 use campanile_testkit::{TempSite, free_port, wait_until};
 use campanile_wamp::net::client::{Client, ClientOptions, RegisterOptions};
 use campanile_wamp::net::server::{Router, RouterConfig};
@@ -31,6 +33,8 @@ pub(crate) struct Script {
     pub(crate) children: Vec<Value>,
     /// What it says of its site config file.
     pub(crate) site_config_problem: Option<&'static str>,
+    /// The password without which its task `update` cannot be started.
+    pub(crate) guarded_by: Option<&'static str>,
 }
 
 impl Script {
@@ -42,6 +46,7 @@ impl Script {
             hangs: false,
             children: children.to_vec(),
             site_config_problem: None,
+            guarded_by: None,
         }
     }
 }
@@ -103,6 +108,7 @@ impl Site {
     pub(crate) fn campanile(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_campanile"));
         command.args(args).env("OCS_CONFIG_DIR", self.files.dir()).env_remove("CAMPANILE_LOG");
+        command.env_remove("OCS_PASSWORDS_FILE").env("HOME", self.files.dir());
         command.output().unwrap()
     }
 
@@ -160,6 +166,11 @@ async fn manage(script: Script, url: &str, requests: &Requests) -> Managing {
     }
     let mut config = AgentConfig::new("observatory", script.id, "HostManager");
     config.wamp = Some(options);
+    let mut update_task = TaskSpec::new("update").params(ParamSpec::unchecked());
+    if let Some(password) = script.guarded_by {
+        config.policy = Policy::parse(Some(&format!("override:{password},{password}"))).unwrap();
+        update_task = update_task.min_privs(CredLevel::Advanced);
+    }
     let data = Arc::new(Mutex::new(json!({
         "child_states": script.children,
         "config_parse_status": {"[SCF]": match script.site_config_problem {
@@ -200,10 +211,7 @@ async fn manage(script: Script, url: &str, requests: &Requests) -> Managing {
     if script.awake {
         process = process.startup(json!({}));
     }
-    let agent = AgentBuilder::new(config)
-        .process(process, manager)
-        .task(TaskSpec::new("update").params(ParamSpec::unchecked()), update)
-        .spawn();
+    let agent = AgentBuilder::new(config).process(process, manager).task(update_task, update).spawn();
     let mut state = agent.bus_state();
     while *state.borrow_and_update() != campanile_ocs::agent::BusState::Up {
         state.changed().await.unwrap();
