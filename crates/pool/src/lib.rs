@@ -11,4 +11,17 @@
 pub mod batch;
 pub mod clouds;
 pub mod config;
+pub mod cycle;
+pub mod health;
+pub mod identity;
+pub mod life;
 pub mod model;
+pub mod names;
+pub mod packing;
+pub mod plan;
+pub mod room;
+
+#[cfg(test)]
+mod plan_tests;
+#[cfg(test)]
+mod testing;

@@ -392,6 +392,8 @@ pub enum Ending {
     Vanished,
     /// The cloud refused to make it.
     Refused,
+    /// It has lived as long as it may.
+    LeaseOver,
 }
 
 impl Ending {
@@ -407,6 +409,7 @@ impl Ending {
             Self::EndedItself => "it has switched itself off",
             Self::Vanished => "its server has vanished",
             Self::Refused => "the cloud refused to make it",
+            Self::LeaseOver => "it has lived as long as it may",
         }
     }
 
@@ -454,4 +457,8 @@ pub struct Node {
     pub detail: String,
     /// How often its deletion was asked for.
     pub delete_tries: u32,
+    /// When its drain or deletion was last asked for.
+    pub asked_ms: Option<u64>,
+    /// Since when its worker is not seen, while it drains.
+    pub missing_since_ms: Option<u64>,
 }

@@ -29,9 +29,10 @@ const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
 
 /// Modules that are pure beside every `plan.rs` and the core of `wamp`: what `plan.rs` uses, the codecs of `ldms`, the
 /// rules of an agent.
-const PURE: [(&str, &[&str]); 3] = [
+const PURE: [(&str, &[&str]); 4] = [
     ("ldms", &["api", "hostlist", "link", "time", "wire"]),
     ("host", &["model", "relaunch", "reload", "requests", "services", "stability", "table", "words"]),
+    ("pool", &["config/model", "cycle", "health", "identity", "life", "model", "names", "packing", "room"]),
     (
         "ocs",
         &[

@@ -67,10 +67,109 @@ pub struct PoolConfig {
     pub node_log: Option<PathBuf>,
     /// Where metrics are sent.
     pub influx: Option<InfluxConfig>,
+    /// The interface over HTTP.
+    pub rest: Option<RestConfig>,
     /// The section `ehos` as it is written, for images and the master.
     pub ehos: EhosSection,
     /// `daemon.master_cloud`: where the master is made.
     pub master_cloud: Option<String>,
+}
+
+const SECOND_MS: u64 = 1_000;
+const MINUTE_MS: u64 = 60 * SECOND_MS;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+
+/// Between two looks at the world, where `daemon.sleep` says nothing.
+pub(super) const DEFAULT_STEP_MS: u64 = 30 * SECOND_MS;
+
+impl PoolConfig {
+    /// Every default, and nothing else: no cloud, no worker type. The numbers of nodes are those that EHOS v1.0.0 had as
+    /// defaults.
+    #[must_use]
+    pub fn new(mark: Mark) -> Self {
+        Self {
+            files: Vec::new(),
+            mark,
+            clouds: Vec::new(),
+            worker_types: Vec::new(),
+            sizes: Sizes {
+                nodes_min: 2,
+                nodes_max: 4,
+                nodes_spare: 2,
+                cores_max: None,
+                cost_per_hour_max: None,
+            },
+            quotas: Quotas::default(),
+            allocation: Allocation::RoundRobin,
+            growth: Growth { per_step: 20, per_minute: 60, coming_max: 100 },
+            shrink: Shrink {
+                idle_ms: 5 * MINUTE_MS,
+                cool_down_ms: MINUTE_MS,
+                per_step: 10,
+                windows: Vec::new(),
+            },
+            deadlines: Deadlines {
+                request_ms: 5 * MINUTE_MS,
+                build_ms: 15 * MINUTE_MS,
+                join_ms: 20 * MINUTE_MS,
+                lost_ms: 20 * MINUTE_MS,
+                drain_ms: 24 * HOUR_MS,
+                delete_ms: 2 * MINUTE_MS,
+                drain_kill: false,
+            },
+            lease: Lease { lifetime_ms: 14 * 24 * HOUR_MS, idle_shutdown_ms: HOUR_MS },
+            step_ms: DEFAULT_STEP_MS,
+            batch: BatchConfig::Condor(CondorConfig::default()),
+            database: Database::Sqlite(None),
+            use_db_settings: false,
+            node_log: None,
+            influx: None,
+            rest: None,
+            ehos: EhosSection::default(),
+            master_cloud: None,
+        }
+    }
+}
+
+impl CloudConfig {
+    /// A cloud of this name with every default.
+    #[must_use]
+    pub fn new(name: &str, kind: CloudKind) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            priority: 0,
+            flavors: Vec::new(),
+            image: None,
+            network: None,
+            key: None,
+            security_groups: Vec::new(),
+            floating_ip: false,
+            scratch_gib: 0,
+            limits: OwnLimits::default(),
+            costs: BTreeMap::new(),
+            cost_per_core_hour: 0.0,
+            windows: Vec::new(),
+            enabled: true,
+        }
+    }
+}
+
+impl WorkerType {
+    /// A worker type of these flavors with every default.
+    #[must_use]
+    pub fn new(name: &str, flavors: &[&str]) -> Self {
+        Self {
+            name: name.to_owned(),
+            flavors: flavors.iter().map(|name| (*name).to_owned()).collect(),
+            clouds: Vec::new(),
+            image: None,
+            userdata_file: None,
+            attributes: Vec::new(),
+            reserved: Resources::default(),
+            nodes_max: None,
+        }
+    }
 }
 
 /// The section `ehos`: what holds for all clouds that say nothing else.
@@ -376,6 +475,15 @@ impl fmt::Debug for Database {
             Self::Postgres(_) => out.write_str("Postgres(…)"),
         }
     }
+}
+
+/// The interface over HTTP: status, metrics, and the documented REST paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestConfig {
+    /// Address and port; the port 8888 of EHOS on loopback, if nothing else is said.
+    pub listen: String,
+    /// A file whose content a client must send as bearer token to change anything; `None`: nothing can be changed.
+    pub token_file: Option<PathBuf>,
 }
 
 /// InfluxDB, by line protocol.
