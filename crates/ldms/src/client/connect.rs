@@ -88,6 +88,8 @@ async fn greet(
         match link.poll() {
             Ok(Some(Event::Open(peer))) => return Ok((stream, link, peer)),
             Ok(Some(event)) => ask_munge(&options.auth, &mut link, event).await,
+            // What the handshake wants said goes out before anything is waited for.
+            Ok(None) if link.has_output() => {}
             Ok(None) => {
                 let read = stream.read_buf(link.buffer()).await;
                 let reset = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionReset;

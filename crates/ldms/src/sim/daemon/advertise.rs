@@ -105,10 +105,16 @@ impl Daemon {
                 return Err(refuse(errno::EINVAL, format!("The type value '{text}' is invalid.")));
             }
         };
+        let ip = args.get(AttrId::IP);
+        if let Some(text) = &ip
+            && text.split('/').next().is_none_or(|address| address.parse::<core::net::IpAddr>().is_err())
+        {
+            return Err(refuse(errno::EINVAL, format!("The given CIDR string '{text}' is invalid.")));
+        }
         let listen = PrdcrListen {
             running: false,
             regex,
-            ip: args.get(AttrId::IP),
+            ip,
             auto_start: !disabled,
             active,
             producers: Vec::new(),

@@ -156,6 +156,7 @@ impl Daemon {
                 }
             }
             Event::Open(peer) => {
+                self.figures.opened += 1;
                 if let Some(conn) = self.conns.get_mut(&id) {
                     conn.peer = peer;
                     if let Some(producer) = conn.producer.clone() {
@@ -172,6 +173,7 @@ impl Daemon {
 
     /// Accepts a connection, or refuses it in the words of ldmsd.
     fn decide(&mut self, id: ConnId, message: ConnectMessage) {
+        self.figures.requested += 1;
         let Some(conn) = self.conns.get(&id) else { return };
         let rail = message.rail.as_ref().map(|rail| {
             let address = conn.peer_address.map(|address| address.ip());
@@ -193,7 +195,10 @@ impl Daemon {
             && let Some(link) = conn.link.as_mut()
         {
             match refusal {
-                Some(reason) => link.reject(&reason),
+                Some(reason) => {
+                    self.figures.rejected += 1;
+                    link.reject(&reason);
+                }
                 None => {
                     link.accept();
                     conn.rail = rail;
@@ -212,6 +217,7 @@ impl Daemon {
     /// A connection is gone.
     pub(super) fn closed(&mut self, id: ConnId) {
         let Some(conn) = self.conns.remove(&id) else { return };
+        self.figures.closed += 1;
         if let Some(rail) = conn.rail {
             self.rails.remove(&rail);
         }

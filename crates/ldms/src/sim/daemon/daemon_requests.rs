@@ -3,7 +3,6 @@
 use super::answer::{Answer, Handled, refuse};
 use super::object::{Domain, guess_base};
 use super::{ConnId, Daemon, Listen};
-use crate::api::producer::ProducerState;
 use crate::auth::config;
 use crate::auth::{Auth, Peer};
 use crate::wire::errno;
@@ -98,9 +97,13 @@ impl Daemon {
                     return Err(refuse(errno::EINVAL, format!("The given level {level} is invalid.")));
                 }
                 self.log(|| format!("log_level level={level}"));
+                self.log_level.clone_from(&level);
                 Ok(Answer::Done)
             }
-            RequestId::MSG_ENABLE | RequestId::MSG_DISABLE => ok(),
+            RequestId::MSG_ENABLE | RequestId::MSG_DISABLE => {
+                self.messages = id == RequestId::MSG_ENABLE;
+                ok()
+            }
             RequestId::STREAM_ENABLE | RequestId::STREAM_DISABLE => {
                 self.streams = id == RequestId::STREAM_ENABLE;
                 ok()
@@ -109,6 +112,12 @@ impl Daemon {
                 if !self.streams =>
             {
                 Err(refuse(errno::ENOSYS, "The stream service is DISABLED on this system."))
+            }
+            RequestId::MSG_STATS if !self.messages => {
+                Err(refuse(errno::ENOTSUP, "The message service is disabled."))
+            }
+            RequestId::MSG_CLIENT_STATS if !self.messages => {
+                Err(refuse(errno::ENOTSUP, "The LDMS message service is disabled."))
             }
             RequestId::STREAM_STATUS | RequestId::MSG_STATS | RequestId::MSG_CLIENT_STATS => {
                 Ok(Answer::Json("{}".to_owned()))
@@ -119,7 +128,6 @@ impl Daemon {
             | RequestId::LOGROTATE
             | RequestId::STATS_RESET
             | RequestId::SET_SEC_MOD
-            | RequestId::SET_UDATA
             | RequestId::SET_UDATA_REGEX
             | RequestId::OPTION
             | RequestId::MEMORY
@@ -140,15 +148,18 @@ impl Daemon {
             RequestId::DEFAULT_AUTH => self.add_domain(message),
             RequestId::SET_STATS => Ok(Answer::Stats(self.set_stats())),
             RequestId::PRDCR_STATS => Ok(Answer::Stats(self.producer_stats())),
-            RequestId::THREAD_STATS => Ok(Answer::Stats("{ \"count\": 0,\n \"io_threads\": []}".to_owned())),
+            RequestId::THREAD_STATS => Ok(Answer::Stats(self.thread_stats())),
             RequestId::XPRT_STATS => Ok(Answer::Stats(self.connection_stats())),
-            RequestId::LOG_STATUS => Ok(Answer::Json("[]".to_owned())),
-            RequestId::EXAMPLE => Ok(Answer::Done),
+            RequestId::LOG_STATUS => Ok(Answer::Json(self.log_status())),
+            RequestId::EXAMPLE => Ok(Answer::Json("[]".to_owned())),
+            RequestId::SET_UDATA => self.udata_request(message),
+            RequestId(0x700..=0x771) => Err(refuse(errno::ENOTSUP, "Pairwise failover is deplicated.")),
+            RequestId(0x800..=0x804) => self.setgroup_request(id, message),
             RequestId::DUMP_CFG | RequestId::INCLUDE => {
                 let args = self.args(message);
                 let verb = id.verb().unwrap_or_default();
                 let path = args.required_by(AttrId::PATH, verb)?;
-                let text = format!("Failed to process cfg '{path}' at line '0'");
+                let text = format!("Failed to process cfg '{path}' at line 0: No such file or directory");
                 Err(refuse(errno::ENOENT, text))
             }
             _ => {
@@ -247,46 +258,5 @@ impl Daemon {
         }
         self.listen_later(conn, message, Listen { xprt, port, host, domain });
         Ok(if conn.is_some() { Answer::Deferred } else { Answer::Done })
-    }
-
-    fn set_stats(&self) -> String {
-        let (used, total) = (self.set_bytes / 1024, self.options.set_memory / 1024);
-        format!(
-            "{{ \"active_count\": {},\n \"deleting_count\": 0,\n \"mem_total_kb\": {total},\n \"mem_free_kb\": {},\n \
-             \"mem_used_kb\": {used},\n \"set_load\": 0,\n \"compute_time\": 1\n}}",
-            self.sets.len(),
-            total.saturating_sub(used)
-        )
-    }
-
-    fn producer_stats(&self) -> String {
-        let count = |state: &ProducerState| {
-            self.producers.values().filter(|producer| producer.state == *state).count()
-        };
-        let sets: usize = self.producers.values().map(|producer| producer.sets.len()).sum();
-        format!(
-            "{{ \"prdcr_count\": {},\n \"stopped_count\": {},\n \"disconnected_count\": {},\n \
-             \"connecting_count\": {},\n \"connected_count\": {},\n \"stopping_count\": {},\n \
-             \"standby_count\": {},\n \"set_count\": {sets},\n \"compute_time\": 1\n}}",
-            self.producers.len(),
-            count(&ProducerState::Stopped),
-            count(&ProducerState::Disconnected),
-            count(&ProducerState::Connecting),
-            count(&ProducerState::Connected),
-            count(&ProducerState::Stopping),
-            count(&ProducerState::Standby),
-        )
-    }
-
-    fn connection_stats(&self) -> String {
-        let open = self.conns.values().filter(|conn| conn.link.as_ref().is_some_and(|link| link.is_open()));
-        format!(
-            "{{ \"level\" : 0, \"rails\":[],\n \"xprt_count\": {},\n \"connect_count\": {},\n \
-             \"connecting_count\": {},\n \"listen_count\": {},\n \"close_count\": 0,\n \"op_stats\": {{}}\n}}",
-            self.conns.len() + self.listening.len(),
-            open.count(),
-            self.conns.values().filter(|conn| conn.link.is_none()).count(),
-            self.listening.len(),
-        )
     }
 }

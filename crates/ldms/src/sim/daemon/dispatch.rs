@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::answer::{Answer, Handled, refuse};
+use super::figures::Op;
 use super::object::allows;
 use super::{Advertisement, ConnId, Daemon, Output, Timer};
 use crate::auth::Peer;
@@ -54,6 +55,7 @@ impl Daemon {
 
     /// A record has come.
     fn record(&mut self, id: ConnId, data: &Bytes) {
+        self.figures.count(Op::Receive);
         let header = match Header::decode(data) {
             Ok(header) => header,
             Err(WireError::NoMarker) => {
@@ -160,6 +162,7 @@ impl Daemon {
 
     pub(super) fn put_records(&mut self, id: ConnId, records: Vec<Bytes>) {
         for data in records {
+            self.figures.count(Op::Send);
             self.send(id, &Message::Send { xid: 0, data });
         }
         self.flush(id);

@@ -5,7 +5,7 @@
 //! schedules of ldmsd are aligned to it.
 
 use core::net::SocketAddr;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 
@@ -18,12 +18,14 @@ mod conn;
 mod daemon_requests;
 mod dispatch;
 mod fault;
+mod figures;
 mod object;
 mod options;
 mod plugins;
 mod producers;
 mod pull;
 mod serve;
+mod setgroups;
 mod sets;
 mod stores;
 mod trace;
@@ -35,6 +37,7 @@ pub use sets::SetReport;
 
 use answer::Args;
 use conn::Conn;
+use figures::Figures;
 use object::{Domain, PrdcrListen};
 use plugins::{Sampler, StorePlugin};
 use producers::Producer;
@@ -202,6 +205,11 @@ pub struct Daemon {
     next_msg_no: u32,
     sent: HashMap<u32, Advertisement>,
     streams: bool,
+    messages: bool,
+    log_level: String,
+    /// Set groups and their members.
+    groups: BTreeMap<String, BTreeSet<String>>,
+    figures: Figures,
     /// Owner and permissions of sets whose plugin does not say.
     default_authz: crate::wire::set::Owner,
     env: BTreeMap<String, String>,
@@ -251,6 +259,10 @@ impl Daemon {
             next_msg_no: 1,
             sent: HashMap::new(),
             streams: false,
+            messages: false,
+            log_level: "ERROR,CRITICAL".to_owned(),
+            groups: BTreeMap::new(),
+            figures: Figures::new(now_us),
             default_authz: crate::wire::set::Owner { uid: options.uid, gid: options.gid, perm: 0o440 },
             env: options.env.clone(),
             trace: options.trace.then(Vec::new),

@@ -250,7 +250,7 @@ impl Daemon {
                 let args = self.args(message);
                 let name = args.required_by(AttrId::NAME, "oneshot")?;
                 args.required_by(AttrId::TIME, "oneshot")?;
-                let missing = || refuse(errno::ENOENT, format!("Sampler instance '{name}' not found."));
+                let missing = || refuse(errno::ENOENT, "Sampler not found.");
                 self.samplers.get(&name).map(|_| Answer::Done).ok_or_else(missing)
             }
             _ => Err(refuse(errno::ENOSYS, "The request is not implemented")),

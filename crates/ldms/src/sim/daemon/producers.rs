@@ -479,7 +479,7 @@ impl Daemon {
                 return Err(refuse(errno::EINVAL, text));
             }
         };
-        let regex = Expression::new(&text).map_err(|why| refuse(errno::ENOEXEC, format!("22{why}\n")))?;
+        let regex = Expression::new(&text).map_err(|_| bad_regex())?;
         let names: Vec<String> = self.producers.keys().filter(|name| regex.matches(name)).cloned().collect();
         for name in names {
             if start {
@@ -548,7 +548,7 @@ impl Daemon {
             (Some(stream), None) => ("stream", stream),
             (None, Some(tag)) => ("message_tag", tag),
         };
-        Expression::new(&regex).map_err(|why| refuse(errno::ENOEXEC, format!("22{why}\n")))?;
+        Expression::new(&regex).map_err(|_| bad_regex())?;
         let verb = if subscribe { "prdcr_subscribe_regex" } else { "prdcr_unsubscribe_regex" };
         self.log(|| format!("{verb} prdcr_regex={regex} {word}={value}"));
         Ok(Answer::Done)
@@ -588,6 +588,11 @@ fn status(name: &str, producer: &Producer, summary: bool) -> String {
         producer.reconnect_us,
         producer.state,
     )
+}
+
+/// The refusal of an expression, with the number where ldmsd puts it.
+fn bad_regex() -> Refused {
+    refuse(errno::ENOENT, "22Invalid regular expression")
 }
 
 /// The refusal of requests about producers that are not there.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::answer::{Answer, Handled, json};
+use super::figures::Op;
 use super::producers::not_found;
 use super::sets::{Contents, Set, SetInfo};
 use super::updaters::{Push, Schedule};
@@ -92,6 +93,7 @@ impl Daemon {
         if conn.own_dir != Some(xid) || rc != 0 {
             return;
         }
+        self.figures.count(Op::DirReply);
         let Ok(entries) = dir::parse(json) else { return };
         for entry in entries {
             match (changed, kind) {
@@ -302,6 +304,7 @@ impl Daemon {
     /// A read is answered: a lookup is complete, or an update.
     pub(super) fn read_done(&mut self, ctxt: u64, status: u16, bytes: &Bytes) {
         let Some(read) = self.reads.remove(&ctxt) else { return };
+        self.figures.count(if read.updater.is_some() { Op::Update } else { Op::Lookup });
         if let Some(updater) = &read.updater {
             self.update_over(updater);
         }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::figures::Op;
 use super::object::{Expression, allows};
 use super::sets::{PushPeer, Set};
 use super::updaters::Push;
@@ -28,6 +29,7 @@ impl Daemon {
 
     /// Answers with the directory, in parts that fit into messages.
     pub(super) fn serve_dir(&mut self, id: ConnId, xid: u64, flags: u32) {
+        self.figures.count(Op::DirRequest);
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.peer_dir = (flags & DIR_NOTIFY != 0).then_some(xid);
         let peer = conn.peer;

@@ -30,7 +30,9 @@ impl Daemon {
         match id {
             RequestId::STRGP_ADD => self.add_store(peer, message),
             RequestId::STRGP_DEL => {
-                let name = self.args(message).required_by(AttrId::NAME, "strgp_del")?;
+                // The missing blank is ldmsd's.
+                let none = || "The attribute 'name' is requiredby strgp_del.".to_owned();
+                let name = self.args(message).require(AttrId::NAME, none)?;
                 let missing = || refuse(errno::ENOENT, "The storage policy specified does not exist.");
                 let store = self.stores.get(&name).ok_or_else(missing)?;
                 store.rights.check_write(peer)?;
@@ -143,7 +145,10 @@ impl Daemon {
     fn switch_store(&mut self, peer: Peer, id: RequestId, message: &Record) -> Handled {
         let start = id == RequestId::STRGP_START;
         let verb = if start { "strgp_start" } else { "strgp_stop" };
-        let name = self.args(message).required_by(AttrId::NAME, verb)?;
+        // ldmsd puts the error number before this text, and only for this request.
+        let number = if start { "22" } else { "" };
+        let none = || format!("{number}The attribute 'name' is required by {verb}.");
+        let name = self.args(message).require(AttrId::NAME, none)?;
         let missing = || refuse(errno::ENOENT, "The storage policy does not exist.");
         let store = self.stores.get_mut(&name).ok_or_else(missing)?;
         store.rights.check_write(peer)?;

@@ -121,7 +121,7 @@ impl Daemon {
             RequestId::UPDTR_STATUS | RequestId::UPDTR_MATCH_LIST | RequestId::UPDTR_TASK => {
                 self.show_updaters(id, message)
             }
-            RequestId::UPDATE_TIME_STATS => Ok(Answer::Json("{}".to_owned())),
+            RequestId::UPDATE_TIME_STATS => Ok(Answer::Json(self.update_time_stats())),
             _ => Err(refuse(errno::ENOSYS, "The request is not implemented")),
         }
     }
