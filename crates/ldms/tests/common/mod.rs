@@ -121,10 +121,19 @@ impl Site {
     }
 
     /// Stops a daemon as SIGSTOP does.
-    pub(crate) fn hang(&self, name: &str) {
+    pub(crate) async fn hang(&self, name: &str) {
         match self {
             Self::Simulated(fleet) => fleet.hang(name).unwrap(),
-            Self::Real { daemons, .. } => daemons.lock().unwrap().get_mut(name).unwrap().signal(Signal::STOP),
+            Self::Real { daemons, .. } => {
+                let pid = {
+                    let mut daemons = daemons.lock().unwrap();
+                    let daemon = daemons.get_mut(name).unwrap();
+                    daemon.signal(Signal::STOP);
+                    daemon.pid()
+                };
+                // The signal is on its way when it has been sent; threads stop one after the other.
+                wait_for("the daemon to hang", || async { all_threads_stopped(pid).then_some(()) }).await;
+            }
         }
     }
 
@@ -216,4 +225,12 @@ pub(crate) async fn wait_for<T, F: Future<Output = Option<T>>>(what: &str, mut l
         assert!(tokio::time::Instant::now() < deadline, "waited in vain for {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+fn all_threads_stopped(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    })
 }

@@ -211,7 +211,7 @@ pub(crate) async fn an_updater_is_deleted_only_when_it_is_stopped_and_idle(site:
     wait_for("a sample", || async { (sampled_us(&l1, "s/m").await > 0).then_some(()) }).await;
     assert_eq!(refused(&l1, &UpdtrDel { name: name("u") }).await, errno::EBUSY);
     // The producer hangs: an update is under way for as long as it does.
-    site.hang("s");
+    site.hang("s").await;
     wait_for("the update that waits", || async {
         let producer = status_of(&l1, "s").await;
         producer.sets.iter().any(|set| set.state == "UPDATING").then_some(())
@@ -313,7 +313,7 @@ pub(crate) async fn a_daemon_that_hangs_or_dies_is_noticed_and_disturbs_nobody(s
     impatient.request_timeout = Duration::from_millis(300);
     let hung = Client::connect(&at, &impatient).await.unwrap();
     hung.call(&DaemonStatus {}).await.unwrap();
-    site.hang("hung");
+    site.hang("hung").await;
     let (silent, lively) = tokio::join!(hung.call(&DaemonStatus {}), other.call(&DaemonStatus {}));
     let error = silent.unwrap_err().to_string();
     assert_eq!(error, format!("{at} did not answer 'daemon_status' within 0.3 s"));
@@ -448,7 +448,7 @@ pub(crate) async fn a_connection_that_ends_answers_all_that_waits(site: &Site) {
     let endpoint = site.start("d").await;
     let client = connect(&endpoint).await;
     client.call(&DaemonStatus {}).await.unwrap();
-    site.hang("d");
+    site.hang("d").await;
     let waiting = client.request_all(vec![Request::new(RequestId::DAEMON_STATUS); 50]);
     let crash = async {
         tokio::time::sleep(Duration::from_millis(50)).await;
