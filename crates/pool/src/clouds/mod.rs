@@ -4,6 +4,8 @@
 //! sets its own deadlines and reports [`CloudError::Unreachable`] when they pass). Calls of one cloud may run at the
 //! same time.
 
+pub mod openstack;
+
 use std::fmt;
 
 use async_trait::async_trait;
