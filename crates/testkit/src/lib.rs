@@ -9,8 +9,10 @@
 )]
 
 mod bridge;
+mod condor;
 mod crossbar;
 mod daemon;
+mod openstack;
 mod peers;
 mod ports;
 mod procfs;
@@ -19,8 +21,10 @@ mod site;
 mod wait;
 
 pub use bridge::{bridge_call, http_request};
+pub use condor::CondorPool;
 pub use crossbar::{Crossbar, CrossbarConfig};
 pub use daemon::{Daemon, finish, send_signal};
+pub use openstack::{OpenStackConfig, OpenStackLab};
 pub use peers::{CommandOutput, Peers, python};
 pub use ports::free_port;
 pub use procfs::{

@@ -5,6 +5,9 @@
 //! 22.05 gives when its controller is down). An implementation that cannot prove it returns [`BatchError::Unknown`], and
 //! the manager then neither removes a worker nor takes one for lost. Every child process and connection has a deadline.
 
+pub mod condor;
+mod program;
+
 use std::fmt;
 
 use async_trait::async_trait;

@@ -46,6 +46,13 @@ impl OpenStack {
         Ok(Self { name: name.into(), session: Session::new(login)? })
     }
 
+    /// How long a request may take until the end of its answer (default: 30 s).
+    #[must_use]
+    pub fn with_answer_timeout(mut self, timeout: std::time::Duration) -> Self {
+        self.session.set_answer_timeout(timeout);
+        self
+    }
+
     async fn flavor_id(&self, name: &str) -> Result<String, CloudError> {
         let all = compute::flavors(&self.session).await?;
         let found = all.iter().find(|one| one.id == name).or_else(|| all.iter().find(|one| one.name == name));

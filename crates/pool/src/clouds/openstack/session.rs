@@ -38,6 +38,7 @@ struct Token {
 pub(super) struct Session {
     login: Login,
     http: Client,
+    answer_timeout: Duration,
     token: Mutex<Option<Arc<Token>>>,
     logins: Semaphore,
 }
@@ -90,7 +91,18 @@ impl Session {
     /// [`CloudError::Invalid`] when TLS cannot be set up (a certificate that cannot be read).
     pub(super) fn new(login: Login) -> Result<Self, CloudError> {
         let http = client(&login)?;
-        Ok(Self { login, http, token: Mutex::default(), logins: Semaphore::new(1) })
+        Ok(Self {
+            login,
+            http,
+            answer_timeout: ANSWER_TIMEOUT,
+            token: Mutex::default(),
+            logins: Semaphore::new(1),
+        })
+    }
+
+    /// How long a request may take until the end of its answer, in the place of [`ANSWER_TIMEOUT`].
+    pub(super) fn set_answer_timeout(&mut self, timeout: Duration) {
+        self.answer_timeout = timeout;
     }
 
     /// Whether the catalog has such a service.
@@ -207,7 +219,7 @@ impl Session {
         changes: bool,
     ) -> Result<(HeaderMap, Value), CloudError> {
         let lost = |error: reqwest::Error| transport_error(&error, changes);
-        let mut response = request.send().await.map_err(lost)?;
+        let mut response = request.timeout(self.answer_timeout).send().await.map_err(lost)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
@@ -277,7 +289,6 @@ fn client(login: &Login) -> Result<Client, CloudError> {
         |error: &dyn std::fmt::Display| CloudError::Invalid(format!("TLS cannot be set up: {error}"));
     let builder = Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(ANSWER_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("campanile/", env!("CARGO_PKG_VERSION")));
     let provider = Arc::new(rustls::crypto::ring::default_provider());

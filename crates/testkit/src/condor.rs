@@ -1,0 +1,159 @@
+//! A real, small HTCondor pool on the loopback interface (see `scripts/condor`).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::openstack::root;
+use crate::ports::free_port;
+use crate::require::skip;
+use crate::wait::wait_until;
+
+/// A loaded machine gets its time.
+const START_TIMEOUT: Duration = Duration::from_secs(90);
+/// The user as whom the daemons run when the tests run as root; jobs are this user's.
+const USER: &str = "campanile-condor";
+
+/// A running pool: a central manager with a schedd, and the workers that are started. Everything is killed on drop.
+#[derive(Debug)]
+pub struct CondorPool {
+    dir: TempDir,
+    version: String,
+    port: u16,
+}
+
+impl CondorPool {
+    /// Starts the head of a pool of that version (`23`, `25`) and waits until schedd and collector answer; `None` if
+    /// it is not installed (see [`crate::require`]).
+    #[track_caller]
+    pub fn start(version: &str) -> Option<Self> {
+        if !root().join(format!(".peers/condor/{version}/ready")).is_file() {
+            skip(&format!("HTCondor {version} is not installed: run `make setup`"));
+            return None;
+        }
+        let dir = TempDir::new().expect("a directory for HTCondor can be created");
+        open_to_all(dir.path());
+        let pool = Self { dir, version: version.to_owned(), port: free_port() };
+        pool.script(&["head"]);
+        wait_until(START_TIMEOUT, "the schedd answers", || {
+            let output = pool.run("condor_q", &["-totals", "-json", "-allusers"]);
+            output.status.success() && !output.stdout.is_empty() && pool.schedd_is_known()
+        });
+        Some(pool)
+    }
+
+    fn schedd_is_known(&self) -> bool {
+        !self.run("condor_status", &["-schedd", "-json"]).stdout.is_empty()
+    }
+
+    /// Runs a command of `scripts/condor/pool`.
+    #[track_caller]
+    pub fn script(&self, arguments: &[&str]) {
+        // The daemons that it leaves behind keep what they inherit: no pipe must wait for their end.
+        let log = std::fs::File::create(self.dir.path().join("script.log")).expect("the log can be created");
+        let errors = log.try_clone().expect("the file handle can be duplicated");
+        let mut command = Command::new(root().join("scripts/condor/pool"));
+        command.args(arguments).envs(self.script_env()).stdin(Stdio::null()).stdout(log).stderr(errors);
+        let status = command.status().expect("scripts/condor/pool can be run");
+        let log = std::fs::read_to_string(self.dir.path().join("script.log")).unwrap_or_default();
+        assert!(status.success(), "condor pool {arguments:?}: {log}");
+    }
+
+    /// The environment of `scripts/condor/pool` for this pool, for hooks that start workers.
+    pub fn script_env(&self) -> BTreeMap<String, String> {
+        let pairs = [
+            ("POOL", self.pool_dir().display().to_string()),
+            ("V", self.version.clone()),
+            ("PORT", self.port.to_string()),
+            ("GRACE", "10".to_owned()),
+        ];
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// Starts a worker that advertises `ElasticNode = name`.
+    #[track_caller]
+    pub fn worker(&self, name: &str, cores: u32, memory_mib: u32, config: &[&str]) {
+        let (cores, memory) = (cores.to_string(), memory_mib.to_string());
+        self.script(&[&["worker", name, &cores, &memory], config].concat());
+    }
+
+    /// The directory of the state: `head/`, one directory for each worker.
+    pub fn pool_dir(&self) -> PathBuf {
+        self.dir.path().join("pool")
+    }
+
+    /// `CONDOR_CONFIG` of the head.
+    pub fn config_file(&self) -> PathBuf {
+        self.pool_dir().join("head/condor_config")
+    }
+
+    /// The directory of the `condor_*` programs.
+    pub fn bin(&self) -> PathBuf {
+        root().join(format!(".peers/condor/{}/usr/bin", self.version))
+    }
+
+    /// `CONDOR_IDS`: HTCondor's programs want to know, where the machine has no user `condor`.
+    pub fn condor_ids(&self) -> Option<String> {
+        let ids = |flag: &str| {
+            let output = Command::new("id").args([flag, USER]).output().ok()?;
+            output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        };
+        Some(format!("{}.{}", ids("-u")?, ids("-g")?))
+    }
+
+    /// Runs one of the programs against this pool, as the user of the pool.
+    #[track_caller]
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        let mut command = self.as_pool_user(&self.bin().join(program));
+        command.args(arguments).env("CONDOR_CONFIG", self.config_file()).stdin(Stdio::null());
+        if let Some(ids) = self.condor_ids() {
+            command.env("CONDOR_IDS", ids);
+        }
+        command.current_dir("/").output().unwrap_or_else(|error| panic!("{program}: {error}"))
+    }
+
+    /// Submits `count` jobs that sleep and ask for so much; the answer is the cluster's number.
+    #[track_caller]
+    pub fn submit_sleep(&self, count: u32, seconds: u32, cores: u32, memory_mib: u32, more: &str) -> u32 {
+        let text = format!(
+            "executable = /bin/sleep\narguments = {seconds}\nrequest_cpus = {cores}\nrequest_memory = {memory_mib}\n\
+             transfer_executable = false\n{more}\nqueue {count}\n"
+        );
+        let file = self.dir.path().join("job.sub");
+        std::fs::write(&file, text).expect("the submit file can be written");
+        let output = self.run("condor_submit", &["-terse", &file.display().to_string()]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let cluster = said.split('.').next().and_then(|number| number.trim().parse().ok());
+        cluster.unwrap_or_else(|| panic!("condor_submit: {said}{}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    fn as_pool_user(&self, program: &Path) -> Command {
+        if rustix::process::geteuid().is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", USER, "--regid", USER, "--init-groups"]).arg(program);
+            command.env("HOME", self.pool_dir().join("home"));
+            command
+        } else {
+            Command::new(program)
+        }
+    }
+}
+
+impl Drop for CondorPool {
+    fn drop(&mut self) {
+        let mut command = Command::new(root().join("scripts/condor/pool"));
+        command.args(["kill", "all"]).envs(self.script_env()).stdout(Stdio::null());
+        if !command.status().is_ok_and(|status| status.success()) {
+            eprintln!("scripts/condor/pool kill all failed");
+        }
+    }
+}
+
+/// The pool's user must get to its state through a directory that only its maker may enter.
+fn open_to_all(dir: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).expect("the directory is ours");
+}
