@@ -2,7 +2,7 @@
 //!
 //! Every command has a file of its own under [`crate::commands`], with its options beside its code.
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands;
 use crate::telemetry::LogArgs;
@@ -55,29 +55,34 @@ pub(crate) enum Command {
     Agent(commands::agent::Args),
     Demo(commands::demo::Args),
     Ocsbow(commands::ocsbow::Args),
+    OcsLocalSupport(commands::local_support::Args),
+    OcsInstallSystemd(commands::install_systemd::Args),
     Completions(commands::completions::Args),
 }
 
-/// The name under which the original's users start its client.
+/// The names under which users of OCS start our programs, as links to this one.
 const OCSBOW: &str = "ocsbow";
-
-/// `ocsbow` as a program of its own, through a link of that name.
-#[derive(Parser, Debug)]
-#[command(name = OCSBOW, version, max_term_width = 100)]
-struct OcsbowCli {
-    #[command(flatten)]
-    log: LogArgs,
-    #[command(flatten)]
-    args: commands::ocsbow::Args,
-}
+const LOCAL_SUPPORT: &str = "ocs-local-support";
+const INSTALL_SYSTEMD: &str = "ocs-install-systemd";
 
 /// The whole grammar of `campanile`, for parsing, completions and tests.
 pub(crate) fn grammar() -> clap::Command {
     Cli::command().mut_subcommand(OCSBOW, commands::ocsbow::site_options_anywhere)
 }
 
-fn ocsbow_grammar() -> clap::Command {
-    commands::ocsbow::site_options_anywhere(OcsbowCli::command())
+/// Parses the arguments of a command that is a program of its own, by the name of a link.
+fn parse_alone<A: clap::Args + clap::FromArgMatches>(
+    name: &'static str,
+    args: Vec<std::ffi::OsString>,
+    wrap: fn(A) -> Command,
+) -> Result<Cli, clap::Error> {
+    let command = clap::Command::new(name).version(env!("CARGO_PKG_VERSION")).max_term_width(100);
+    let mut grammar =
+        commands::ocsbow::site_options_anywhere(A::augment_args(LogArgs::augment_args(command)));
+    let mut matches = grammar.try_get_matches_from_mut(args)?;
+    let parsed = LogArgs::from_arg_matches_mut(&mut matches)
+        .and_then(|log| Ok(Cli { log, command: wrap(A::from_arg_matches_mut(&mut matches)?) }));
+    parsed.map_err(|error| error.format(&mut grammar))
 }
 
 /// Reads a command line, the program's name first.
@@ -86,12 +91,11 @@ fn ocsbow_grammar() -> clap::Command {
 /// What clap has to say about it, which may also be the help that was asked for.
 pub(crate) fn parse(args: Vec<std::ffi::OsString>) -> Result<Cli, clap::Error> {
     let name = args.first().map(std::path::Path::new).and_then(std::path::Path::file_stem);
-    if name == Some(OCSBOW.as_ref()) {
-        let mut grammar = ocsbow_grammar();
-        let mut matches = grammar.try_get_matches_from_mut(args)?;
-        let cli =
-            OcsbowCli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut grammar))?;
-        return Ok(Cli { log: cli.log, command: Command::Ocsbow(cli.args) });
+    match name.and_then(std::ffi::OsStr::to_str) {
+        Some(OCSBOW) => return parse_alone(OCSBOW, args, Command::Ocsbow),
+        Some(LOCAL_SUPPORT) => return parse_alone(LOCAL_SUPPORT, args, Command::OcsLocalSupport),
+        Some(INSTALL_SYSTEMD) => return parse_alone(INSTALL_SYSTEMD, args, Command::OcsInstallSystemd),
+        _ => {}
     }
     let mut grammar = grammar();
     let mut matches = grammar.try_get_matches_from_mut(args)?;

@@ -23,7 +23,7 @@ pub(crate) struct AccessArgs {
 
 impl AccessArgs {
     /// Reads the file. What it has to say about it never quotes a password.
-    fn passwords(&self) -> Result<Passwords, Failure> {
+    pub(crate) fn passwords(&self) -> Result<Passwords, Failure> {
         let (passwords, diagnostics) = match &self.password_file {
             Some(path) => Passwords::load(path),
             None => Passwords::of_user(&|name| std::env::var(name).ok()),

@@ -10,6 +10,7 @@ mod demo;
 mod failure;
 mod fleet;
 mod listen;
+mod local;
 mod logs;
 mod ocsbow;
 mod output;
@@ -17,6 +18,7 @@ mod render;
 mod runtime;
 mod samples;
 mod signals;
+mod systemd;
 mod telemetry;
 mod this_site;
 
@@ -58,6 +60,8 @@ fn run(cli: cli::Cli) -> Outcome {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Agent(args) => commands::agent::run(args),
         Command::Ocsbow(args) => commands::ocsbow::run(args),
+        Command::OcsLocalSupport(args) => commands::local_support::run(&args),
+        Command::OcsInstallSystemd(args) => commands::install_systemd::run(&args),
         Command::Router(args) => commands::router::run(&args),
         Command::Config(args) => commands::config::run(args),
         Command::Host(args) => commands::host::run(args),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use campanile_ocs::client::{Action, Endpoint, OcsClient, OcsError, OpReply, Passwords};
 use campanile_ocs::codes::OpStatus;
-use campanile_ocs::site_config::SiteConfig;
+use campanile_ocs::site_config::{Hub, SiteConfig};
 use campanile_wamp::Dict;
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -75,12 +75,7 @@ impl Bus {
     /// # Errors
     /// When the site config names no usable URL, or the router does not serve this site's realm.
     pub(crate) async fn open(site: &SiteConfig) -> Result<Self, Failure> {
-        let hub = &site.hub;
-        let endpoint = match &hub.wamp_http {
-            Some(url) => Endpoint::Http(url.clone()),
-            None => Endpoint::Ws(hub.wamp_server.clone(), hub.wamp_realm.clone()),
-        };
-        let link = match OcsClient::connect(endpoint, ANSWER_TIMEOUT).await {
+        let link = match OcsClient::connect(endpoint(&site.hub), ANSWER_TIMEOUT).await {
             Ok(client) => Link::Open(client),
             Err(OcsError::RouterUnreachable { reason, .. }) => Link::Closed { reason },
             Err(error @ OcsError::Protocol(_)) => return Err(Failure::Usage(error.to_string())),
@@ -292,6 +287,14 @@ impl Bus {
     ) -> Result<OpReply, String> {
         let Link::Open(client) = &self.link else { return Err("the router was not reached".to_owned()) };
         client.op(&self.site.address(id), action, op, params.clone(), timeout).await.map_err(told)
+    }
+}
+
+/// Where a client reaches the bus: the HTTP bridge, or the websocket where the site config has no bridge.
+pub(crate) fn endpoint(hub: &Hub) -> Endpoint {
+    match &hub.wamp_http {
+        Some(url) => Endpoint::Http(url.clone()),
+        None => Endpoint::Ws(hub.wamp_server.clone(), hub.wamp_realm.clone()),
     }
 }
 
