@@ -1,4 +1,5 @@
 //! `ocs-install-systemd`: the files that it writes, and that systemd and a shell take them.
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! `ocs-local-support` on a whole site: what it starts runs, and what it stops is gone.
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
 mod world;
 
