@@ -24,11 +24,15 @@ mod this_site;
 
 use std::process::ExitCode;
 
+use campanile_host::drive::launcher;
 use cli::Command;
 use failure::Outcome;
 use fleet::request::Target;
 
 fn main() -> ExitCode {
+    if launcher::is_meant() {
+        return launcher::run();
+    }
     let cli = match cli::parse(std::env::args_os().collect()) {
         Ok(cli) => cli,
         // Prints help and version to stdout and ends with 0, everything else to stderr and ends with 2.

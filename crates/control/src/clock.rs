@@ -35,8 +35,9 @@ enum Source {
     Manual { mono_ms: Arc<AtomicU64>, unix_start_s: f64 },
 }
 
-/// The system clock's monotonic count starts here instead of at zero, so that "long ago" can be subtracted from it.
-const SYSTEM_START_MS: u64 = 1_000_000;
+/// The system clock's monotonic count starts here (some thirty years) instead of at zero, so that "long ago" can be
+/// subtracted from it: agents run for longer than their manager.
+const SYSTEM_START_MS: u64 = 1_000_000_000_000;
 
 impl Clock {
     /// The system's clocks.

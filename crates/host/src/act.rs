@@ -1,6 +1,7 @@
 //! Carrying out what a plan asks for.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use crate::config::LaunchContext;
 use crate::drive::process::{CommandLine, Processes};
@@ -8,10 +9,10 @@ use crate::model::{Key, Program, Spec};
 use crate::plan::Action;
 
 /// Carries out one action for an instance. Returns at once; what comes of it is observed later.
-pub fn act(processes: &Processes, context: &LaunchContext, key: Key, spec: &Spec, action: &Action) {
+pub fn act(processes: &Processes, context: &LaunchContext, key: Key, spec: &Arc<Spec>, action: &Action) {
     match action {
         Action::Launch { launch } => {
-            processes.launch(key, *launch, &spec.instance_id, command_line(spec, context));
+            processes.launch(key, *launch, spec, command_line(spec, context));
         }
         // The original sends SIGINT to the agent alone. A command may be a shell around the program that is meant, and
         // a shell ends on SIGINT only after its child has; so it goes to both, as a terminal's Ctrl-C does.
@@ -59,6 +60,9 @@ mod tests {
             cwd: None,
             stop: StopPolicy { grace_ms: 1, kill: true },
             restart: RestartPolicy::default(),
+            after: Vec::new(),
+            ready: None,
+            limits: Default::default(),
             start: Target::Up,
         };
         let context = LaunchContext {

@@ -39,6 +39,9 @@ pub struct HostArgs {
     /// Forget the targets that operators set before a crash or a power cut, and begin with those of the site config
     #[arg(long, help_heading = "Agent options")]
     pub reset: bool,
+    /// What becomes the programs of instances, see [`crate::drive::launcher`]; this very executable if absent.
+    #[arg(skip)]
+    pub launcher: Option<PathBuf>,
 }
 
 impl HostArgs {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use campanile_ocs::site_config::{HostConfig, InstanceConfig, Limits, Manage};
+use campanile_ocs::site_config::{HostConfig, InstanceConfig, Manage};
 
 use crate::model::{Fate, Operable, Program, Spec, StopPolicy, Target};
 use crate::relaunch::RestartPolicy;
@@ -59,8 +59,6 @@ pub fn wanted(host: &HostConfig, working_dir: &Path, docker: &DockerNames) -> (V
     for entry in host.instances.iter().filter(|entry| entry.manage != Manage::Ignore) {
         if let Some(problem) = &entry.problem {
             messages.push(problem.clone());
-        } else if let Some(remark) = not_acted_on(entry) {
-            messages.push(remark);
         }
         wanted.push(want(entry, working_dir, docker));
     }
@@ -89,21 +87,12 @@ fn want(entry: &InstanceConfig, working_dir: &Path, docker: &DockerNames) -> Wan
         cwd: entry.cwd.as_ref().map(|cwd| working_dir.join(cwd)),
         stop: StopPolicy { grace_ms: entry.stop.grace_ms, kill: entry.stop.kill },
         restart: RestartPolicy { delay_ms: entry.restart.delay_ms, max_ms: entry.restart.max_ms },
+        after: entry.after.clone(),
+        ready: entry.ready.clone(),
+        limits: entry.limits,
         start: if entry.manage.starts_up() { Target::Up } else { Target::Down },
     };
     Wanted { spec: Arc::new(spec), operable, problem: entry.problem.clone() }
-}
-
-/// Keys that are read and checked, and that nothing heeds yet. To take them silently would be a lie.
-fn not_acted_on(entry: &InstanceConfig) -> Option<String> {
-    let keys = [
-        ("after", !entry.after.is_empty()),
-        ("ready", entry.ready.is_some()),
-        ("limits", entry.limits != Limits::default()),
-    ];
-    let set: Vec<&str> = keys.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect();
-    (!set.is_empty())
-        .then(|| format!("{}: {} has no effect in this version", entry.instance_id, set.join(", ")))
 }
 
 /// What is known of the agent classes of the Python plugins.
@@ -159,7 +148,7 @@ fn settle_class(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use campanile_ocs::site_config::{HubOverrides, Restart, Stop};
+    use campanile_ocs::site_config::{HubOverrides, Limits, Restart, Stop};
     use campanile_yaml::{Position, Span};
 
     fn entry(class: &str, id: &str, manage: Manage) -> InstanceConfig {
@@ -229,13 +218,12 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_effect_and_what_is_broken_is_said() {
-        let late = InstanceConfig { after: vec!["a".to_owned()], ..entry("Fake", "late", Manage::HostUp) };
+    fn what_is_broken_is_said() {
         let broken =
             InstanceConfig { problem: Some("line 3: odd".to_owned()), ..entry("Fake", "b", Manage::HostUp) };
-        let (wanted, messages) = wanted(&host(vec![late, broken]), Path::new("/site"), &no_docker());
-        assert_eq!(messages, ["late: after has no effect in this version", "line 3: odd"]);
-        assert_eq!(wanted[1].problem.as_deref(), Some("line 3: odd"));
+        let (wanted, messages) = wanted(&host(vec![broken]), Path::new("/site"), &no_docker());
+        assert_eq!(messages, ["line 3: odd"]);
+        assert_eq!(wanted[0].problem.as_deref(), Some("line 3: odd"));
     }
 
     #[test]

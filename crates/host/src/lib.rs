@@ -6,10 +6,12 @@
 //!                              └────────────── news (pidfd) ◀───────────────┘
 //! ```
 //!
-//! [`model`], [`plan`], [`table`], [`reload`], [`requests`], [`report`], [`relaunch`], [`services`], [`stability`] and [`words`] are
+//! [`model`], [`plan`], [`order`], [`table`], [`reload`], [`requests`], [`report`], [`relaunch`], [`services`],
+//! [`stability`] and [`words`] are
 //! pure. [`drive`] has the effects, [`manager`] the loop, [`ops`] the face on the bus, [`mod@run`] the life of the process.
 
 pub mod act;
+mod adoption;
 pub mod args;
 pub mod config;
 pub mod drive;
@@ -17,6 +19,7 @@ pub mod log_pages;
 pub mod manager;
 pub mod model;
 pub mod ops;
+pub mod order;
 pub mod plan;
 mod reconfigure;
 pub mod relaunch;

@@ -6,21 +6,23 @@
 //! **Guarantees.** The table is locked only to read or change it, never while anything is done or waited for. What
 //! goes wrong with one instance, the site config, Python or the disk is told, and stops nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use campanile_control::{Clock, Workers};
 use campanile_ocs::agent::OpContext;
+use campanile_ocs::site_config::Probe;
 use campanile_yaml::Diagnostics;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::AbortHandle;
 
-use crate::act::act;
+use crate::act::{act, command_line};
 use crate::config::{self, Classes, LaunchContext};
 use crate::drive::process::{Change, News, Processes};
-use crate::drive::tree;
-use crate::model::{Key, Process, Spec, Target};
+use crate::drive::ready;
+use crate::model::{Hold, Key, Process, Spec, Target};
 use crate::plan::Action;
 use crate::reload::{Wanted, reload};
 use crate::report;
@@ -64,6 +66,8 @@ pub(crate) struct Shared {
     /// Something was changed in the table: decide about all instances.
     pub(crate) changed: Notify,
     running: AtomicBool,
+    /// The end of the process leaves everything running, for another manager.
+    handing_over: AtomicBool,
     started: watch::Sender<bool>,
 }
 
@@ -75,6 +79,8 @@ pub(crate) struct State {
     /// Counts the questions for the classes, so that a late answer to an old one is not taken for the last word.
     pub(crate) classes_asked: u64,
     config_status: (bool, f64, String),
+    /// Who looks whether an instance is ready.
+    probes: HashMap<Key, AbortHandle>,
     /// Messages that came up while no operation was at hand to tell them.
     pub(crate) untold: Vec<String>,
 }
@@ -106,6 +112,7 @@ impl Manager {
             classes: Classes::Unknown,
             classes_asked: 0,
             config_status: (true, now.unix_s, String::new()),
+            probes: HashMap::new(),
             untold: Vec::new(),
         };
         state.untold = state.take_config(config, now);
@@ -119,6 +126,7 @@ impl Manager {
             news: Mutex::new(Some(news)),
             changed: Notify::new(),
             running: AtomicBool::new(false),
+            handing_over: AtomicBool::new(false),
             started: watch::Sender::new(false),
         };
         Self { shared: Arc::new(shared) }
@@ -138,27 +146,8 @@ impl Manager {
             };
             state.untold.append(&mut untold);
         }
-        self.find_survivors().await;
+        self.adopt_survivors(first.kept.is_none()).await;
         self.ask_classes();
-    }
-
-    /// The instances that still run from before are counted; the plan ends them before it launches anything.
-    async fn find_survivors(&self) {
-        let (keys, wanted): (Vec<Key>, Vec<_>) = {
-            let state = self.lock();
-            let wanted = |entry: &crate::table::Entry| {
-                let mark = self.shared.processes.mark(&entry.instance.spec.instance_id);
-                (entry.instance.key, tree::Wanted { mark, leader: None })
-            };
-            state.table.iter().map(wanted).unzip()
-        };
-        let counts = tokio::task::spawn_blocking(move || tree::census(&wanted)).await.unwrap_or_default();
-        let mut state = self.lock();
-        for (key, count) in keys.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
-            let Some(entry) = state.table.get_mut(key) else { continue };
-            entry.observed.leftovers = Some(count);
-            self.shared.processes.found_running(key, &entry.instance.spec.instance_id);
-        }
     }
 
     /// Whether the process `manager` has ever begun to run.
@@ -171,6 +160,11 @@ impl Manager {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.shared.running.load(Ordering::Acquire)
+    }
+
+    /// From now on the end of the process `manager` leaves everything running, for another manager to adopt.
+    pub fn hand_over(&self) {
+        self.shared.handing_over.store(true, Ordering::Release);
     }
 
     /// The longest time that an orderly stop of all instances may take, milliseconds.
@@ -201,6 +195,10 @@ impl Manager {
             "config_parse_status": { SITE_CONFIG: [ok, at_s, message] },
             "orphans": {},
             "new_tags": {},
+            "containment": match self.shared.processes.containment() {
+                Ok(()) => json!({"kind": "cgroup", "reason": null}),
+                Err(why) => json!({"kind": "group", "reason": why}),
+            },
         })
     }
 
@@ -222,31 +220,42 @@ impl Manager {
         }
         self.tell(context, self.apply(&requests));
         self.shared.running.store(true, Ordering::Release);
-        self.keep(context, &mut news.receiver).await;
+        // From here to an orderly end they are on the disk, so that any other end is known by them.
+        self.keep_targets(context).await;
+        let is_handed_over = self.keep(context, &mut news.receiver).await;
+        if is_handed_over {
+            self.keep_targets(context).await;
+            return Ok("Exited. Everything that ran goes on, for another manager.".to_owned());
+        }
         self.forget_targets(context).await;
+        self.shared.processes.tidy();
         Ok("Exited.".to_owned())
     }
 
-    async fn keep(&self, context: &OpContext, news: &mut mpsc::Receiver<News>) {
+    /// Returns when nothing runs any more, or with `true` when all is to be left to another manager.
+    async fn keep(&self, context: &OpContext, news: &mut mpsc::Receiver<News>) -> bool {
         let mut stopping = false;
         let mut concerned = self.lock().table.keys();
         let mut batch = Vec::with_capacity(NEWS_BATCH);
         loop {
             let is_idle = self.decide(context, &concerned);
             if stopping && is_idle {
-                return;
+                return false;
             }
             concerned.clear();
             let wake = self.lock().table.next_wake_ms().and_then(|at_ms| self.shared.clock.instant_of(at_ms));
             tokio::select! {
                 _count = news.recv_many(&mut batch, NEWS_BATCH) => {
-                    concerned.extend(self.take_in(batch.drain(..)));
+                    concerned.extend(self.take_in(context, batch.drain(..)));
                 }
                 () = self.shared.changed.notified() => concerned = self.lock().table.keys(),
                 () = sleep_until(wake) => {}
                 () = context.stop_requested(), if !stopping => {
                     stopping = true;
                     self.shared.running.store(false, Ordering::Release);
+                    if self.shared.handing_over.load(Ordering::Acquire) {
+                        return true;
+                    }
                     concerned = self.all_down();
                 }
             }
@@ -266,14 +275,19 @@ impl Manager {
             let mut state = self.lock();
             let now_ms = self.shared.clock.now().mono_ms;
             messages.append(&mut state.untold);
-            for key in concerned {
-                let Some(plan) = state.table.decide(*key, now_ms) else { continue };
-                messages.extend(plan.messages);
-                let spec = plan.instance.spec;
-                to_do.extend(plan.actions.into_iter().map(|action| (*key, Arc::clone(&spec), action)));
-                if plan.forget {
-                    forgotten.push(*key);
+            let mut concerned = concerned.to_vec();
+            while !concerned.is_empty() {
+                for key in concerned {
+                    let Some(plan) = state.table.decide(key, now_ms) else { continue };
+                    messages.extend(plan.messages);
+                    let spec = plan.instance.spec;
+                    to_do.extend(plan.actions.into_iter().map(|action| (key, Arc::clone(&spec), action)));
+                    if plan.forget {
+                        forgotten.push(key);
+                    }
                 }
+                // Each of them has gone a step further, so this ends.
+                concerned = state.table.let_go();
             }
             (Arc::clone(&state.launch), state.table.is_idle())
         };
@@ -288,29 +302,67 @@ impl Manager {
     }
 
     /// Enters news into the table; returns whom it is about.
-    fn take_in(&self, news: impl Iterator<Item = News>) -> BTreeSet<Key> {
+    fn take_in(&self, context: &OpContext, news: impl Iterator<Item = News>) -> BTreeSet<Key> {
         let mut state = self.lock();
         let mut concerned = BTreeSet::new();
         for News { key, launch, change } in news {
             let Some(entry) = state.table.get_mut(key) else { continue };
             let observed = &mut entry.observed;
             match change {
-                Change::Running { pid, since_ms } => {
+                Change::Running { pid, since_ms, hold } => {
                     observed.launch = launch;
                     observed.process = Process::Running { pid, since_ms };
                     observed.leftovers = Some(0);
+                    entry.hold = hold;
+                    observed.ready = false;
+                    let spec = Arc::clone(&entry.instance.spec);
+                    if let Some(probe) = self.watch_readiness(context, key, launch, &spec, &state.launch) {
+                        state.replace_probe(key, Some(probe));
+                    }
                 }
+                Change::Ready if observed.launch == launch => observed.ready = true,
                 Change::Ended(ended) => {
                     observed.launch = launch;
                     observed.process = Process::Ended(ended);
                     observed.leftovers = None;
+                    observed.ready = false;
+                    entry.hold = Hold::default();
+                    state.replace_probe(key, None);
                 }
                 Change::Left(count) if observed.launch == launch => observed.leftovers = Some(count),
-                Change::Left(_) => continue,
+                Change::Left(_) | Change::Ready => continue,
             }
             concerned.insert(key);
         }
         concerned
+    }
+
+    /// Looks until an instance is ready, in the background.
+    fn watch_readiness(
+        &self,
+        context: &OpContext,
+        key: Key,
+        launch: u32,
+        spec: &Arc<Spec>,
+        launch_context: &LaunchContext,
+    ) -> Option<AbortHandle> {
+        let ready = spec.ready.clone()?;
+        let (agent, processes) = (context.agent(), self.shared.processes.clone());
+        let root = agent.address().rsplit_once('.').map_or("", |(root, _id)| root);
+        let address = format!("{root}.{}", spec.instance_id);
+        let mut line = command_line(spec, launch_context);
+        let task = tokio::spawn(async move {
+            match ready.probe {
+                Probe::Heartbeat => ready::heartbeat(&agent, &address).await,
+                Probe::Port(port) => ready::port(port).await,
+                Probe::Command(argv) => {
+                    line.argv = argv.into_iter().map(Into::into).collect();
+                    ready::command(&line).await;
+                }
+            }
+            processes.tell_ready(key, launch).await;
+        });
+        Some(task.abort_handle())
     }
 
     pub(crate) fn apply(&self, requests: &[Request]) -> Vec<String> {
@@ -346,6 +398,16 @@ impl Manager {
 }
 
 impl State {
+    fn replace_probe(&mut self, key: Key, probe: Option<AbortHandle>) {
+        let old = match probe {
+            Some(probe) => self.probes.insert(key, probe),
+            None => self.probes.remove(&key),
+        };
+        if let Some(old) = old {
+            old.abort();
+        }
+    }
+
     /// Takes a site config that was read; returns what is to be told to people.
     pub(crate) fn take_config(&mut self, config: Config, now: campanile_control::Now) -> Vec<String> {
         let mut messages = config.messages;

@@ -7,6 +7,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use campanile_ocs::site_config::{Limits, Ready};
+
 use crate::relaunch::{Failures, RestartPolicy};
 
 /// What the manager tries to hold an instance at.
@@ -86,6 +88,12 @@ pub struct Spec {
     pub stop: StopPolicy,
     /// How long it waits before it is launched again.
     pub restart: RestartPolicy,
+    /// Instances that come up before it and go down after it.
+    pub after: Vec<String>,
+    /// When it counts as ready; as soon as it runs if absent.
+    pub ready: Option<Ready>,
+    /// What it may use.
+    pub limits: Limits,
     /// Its target when nobody has asked for another.
     pub start: Target,
 }
@@ -131,11 +139,41 @@ impl Spec {
         }
     }
 
-    /// Whether a running instance of `self` may simply go on under `other`. Arguments, environment and the like take
-    /// effect at the next launch; another class, management or program is another thing altogether.
+    /// Whether `other` is the same thing, only told in other words: same class, management and program. What is not
+    /// is another thing altogether, and begins with the target of the site config.
     #[must_use]
     pub fn is_same_thing(&self, other: &Self) -> bool {
         self.base_class() == other.base_class() && self.program == other.program
+    }
+
+    /// Whether a running instance of `self` may simply go on under `other`: nothing that it was launched with is
+    /// different. Waits, order, readiness and limits do not belong to that.
+    #[must_use]
+    pub fn may_go_on_as(&self, other: &Self) -> bool {
+        let is_launched_alike =
+            self.arguments == other.arguments && self.env == other.env && self.cwd == other.cwd;
+        // A container is launched with what its compose file says.
+        self.is_same_thing(other) && (is_launched_alike || self.management() == "docker")
+    }
+
+    /// A number for everything that it is launched with: equal for two specs of which [`Self::may_go_on_as`] holds.
+    /// Kept on disk, so it is the same in all versions.
+    #[must_use]
+    pub fn form(&self) -> u64 {
+        let mut words: Vec<&str> = vec![self.base_class(), self.management()];
+        if let Program::Command(command) = &self.program {
+            words.push("command");
+            words.extend(command.iter().map(String::as_str));
+        }
+        words.push("\n");
+        words.extend(self.arguments.iter().map(String::as_str));
+        words.push("\n");
+        words.extend(self.env.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
+        let cwd = self.cwd.as_ref().map(|cwd| cwd.to_string_lossy());
+        words.extend(["\n", cwd.as_deref().unwrap_or_default()]);
+        // Every word with its length, so that no two lists look the same.
+        let text: String = words.iter().map(|word| format!("{}:{word}", word.len())).collect();
+        campanile_control::state_dir::fnv1a(text.as_bytes())
     }
 }
 
@@ -272,6 +310,24 @@ pub struct Instance {
     pub last_end: Option<Arc<Ended>>,
     /// What the last reload means for it.
     pub fate: Fate,
+    /// Whether it does its work yet.
+    pub readiness: Readiness,
+}
+
+/// How far an instance has got from its first launch to doing its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Nothing was tried since it was down the last time.
+    Idle,
+    /// It was launched, perhaps several times, and is not ready yet.
+    Trying {
+        /// Since its first launch.
+        since_ms: u64,
+        /// Its time is over, and that was said. Nobody waits for it any more.
+        overdue: bool,
+    },
+    /// It runs and is ready.
+    Ready,
 }
 
 impl Instance {
@@ -294,6 +350,7 @@ impl Instance {
             given_up: false,
             last_end: None,
             fate: Fate::Kept,
+            readiness: Readiness::Idle,
         }
     }
 
@@ -317,12 +374,34 @@ pub struct Observed {
     /// Processes of the instance that outlive their leader, from this run or from an earlier manager's; `None` while
     /// they are being counted.
     pub leftovers: Option<u32>,
+    /// Whether it runs and was seen to be ready.
+    pub ready: bool,
+    /// What the order of instances holds back now.
+    pub order: Order,
 }
 
 impl Default for Observed {
     fn default() -> Self {
-        Self { launch: 0, process: Process::None, leftovers: Some(0) }
+        Self { launch: 0, process: Process::None, leftovers: Some(0), ready: false, order: Order::default() }
     }
+}
+
+/// What the order of instances (`after` in the site config) holds back now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// It may not come up before another one is ready.
+    pub up: Option<UpHold>,
+    /// It may not go down before this one, by its instance-id, is down.
+    pub down: Option<String>,
+}
+
+/// Whom an instance waits for before it comes up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpHold {
+    /// The instance-id.
+    pub of: String,
+    /// When it need not wait any longer, if that is known.
+    pub until_ms: Option<u64>,
 }
 
 /// The process of a launch.
@@ -341,6 +420,37 @@ pub enum Process {
     Ended(Arc<Ended>),
     /// It cannot be seen whether it runs: the docker engine does not answer.
     Unseen,
+}
+
+/// How the system holds the processes of an instance. Nothing is decided by it; people want to know.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hold {
+    /// What holds them; `None` while nothing runs.
+    pub containment: Option<Containment>,
+    /// What of its limits is not enforced, and why.
+    pub not_enforced: Vec<String>,
+    /// It was launched by an earlier manager.
+    pub adopted: bool,
+}
+
+/// What holds everything that an instance starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Containment {
+    /// A control group: nothing can leave it.
+    Cgroup,
+    /// Process group, parenthood, outputs and a mark in the environment: what gives up all of them is not found.
+    Group,
+}
+
+impl Containment {
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Group => "group",
+        }
+    }
 }
 
 /// The end of a run.
@@ -370,7 +480,7 @@ pub enum End {
         /// Whether a core was dumped.
         core: bool,
     },
-    /// It has ended, but the system does not tell how.
+    /// It has ended, but the system tells only its parent how, and that was an earlier manager.
     Unknown,
     /// It never began: the system refused to start the program, in these words.
     NotStarted(String),
@@ -387,7 +497,7 @@ impl fmt::Display for End {
                 }
                 if *core { out.write_str(", core dumped") } else { Ok(()) }
             }
-            Self::Unknown => out.write_str("unknown"),
+            Self::Unknown => out.write_str("unknown (adopted)"),
             Self::NotStarted(why) => write!(out, "not started: {why}"),
         }
     }

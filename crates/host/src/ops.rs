@@ -80,7 +80,7 @@ const UPDATE_DOC: &str = r#"update(requests=[], reload_config=False)
 
         "#;
 
-const DIE_DOC: &str = r#"die(disown_dockers=False)
+const DIE_DOC: &str = r#"die(disown_dockers=False, disown=False)
 
         **Task** - Stops the Process ``manager``, which brings down all
         instances, and then ends this agent.
@@ -89,6 +89,8 @@ const DIE_DOC: &str = r#"die(disown_dockers=False)
 
           disown_dockers (bool): Whether to leave docker containers as
             they are.
+          disown (bool): Whether to leave everything running as it is,
+            for the next HostManager of this host to adopt.
 
         "#;
 
@@ -122,8 +124,9 @@ pub fn agent(
         .params(ParamSpec::of([requests(), reload(true)]))
         .startup(json!({}));
     let update = TaskSpec::new("update").doc(UPDATE_DOC).params(ParamSpec::of([requests(), reload(false)]));
-    let disown = Param::new("disown_dockers").of_type(ParamType::Bool).default(false);
-    let die = TaskSpec::new("die").doc(DIE_DOC).params(ParamSpec::of([disown]));
+    let flag = |name: &str| Param::new(name).of_type(ParamType::Bool).default(false);
+    let die = TaskSpec::new("die").doc(DIE_DOC);
+    let die = die.params(ParamSpec::of([flag("disown_dockers"), flag("disown")]));
     let pull = TaskSpec::new("docker_pull").doc(DOCKER_PULL_DOC).params(ParamSpec::unchecked());
     let remove = TaskSpec::new("remove_orphans").doc(REMOVE_ORPHANS_DOC).params(ParamSpec::unchecked());
 
@@ -139,9 +142,12 @@ pub fn agent(
             let manager = for_update.clone();
             async move { manager.update(&context, &params).await }
         })
-        .task(die, move |context, _params| {
+        .task(die, move |context, params| {
             let (manager, dying) = (for_die.clone(), dying.clone());
             async move {
+                if params["disown"].as_bool().unwrap_or(false) {
+                    manager.hand_over();
+                }
                 if manager.is_running() {
                     context.message("Requesting exit of manager process.");
                     match stop_manager(&context.agent(), &manager).await {

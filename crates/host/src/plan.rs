@@ -18,8 +18,9 @@
 use std::sync::Arc;
 
 use crate::model::{
-    End, Ended, Fate, Instance, Observed, Operable, Process, State, StopStep, Stopping, Target,
+    End, Ended, Fate, Instance, Observed, Operable, Process, Readiness, State, StopStep, Stopping, Target,
 };
+use crate::order;
 use crate::relaunch::GIVE_UP_CODE;
 use crate::words;
 
@@ -109,9 +110,9 @@ impl Walk<'_> {
             (State::Up, Target::Passive) if !self.runs() => self.passively_down(),
             (State::Up, _) if !self.runs() => self.ended_unexpectedly(),
             (State::Up, Target::Up) if self.instance.again => self.interrupt(),
-            (State::Up, Target::Up) => self.reached(),
+            (State::Up, Target::Up) => self.reached() | self.becomes_ready(),
             (State::Up, Target::Passive) => false,
-            (State::Up, Target::Down) => self.interrupt(),
+            (State::Up, Target::Down) => self.observed.order.down.is_none() && self.interrupt(),
             // From here on nothing runs, or should not.
             (State::Inoperable | State::Down, _) if self.becomes_something_else() => true,
             (State::Inoperable, _) => self.in_inoperable(),
@@ -288,6 +289,12 @@ impl Walk<'_> {
             Some(0) => {}
             Some(count) => return self.end_leftovers(count),
         }
+        if !self.may_come_up() {
+            return false;
+        }
+        if self.instance.readiness == Readiness::Idle {
+            self.instance.readiness = Readiness::Trying { since_ms: self.now_ms, overdue: false };
+        }
         self.instance.again = false;
         self.instance.launches += 1;
         let launch = self.instance.launches;
@@ -295,6 +302,50 @@ impl Walk<'_> {
         self.say(format!("Requested launch for {name}"));
         self.actions.push(Action::Launch { launch });
         self.enter(State::WaitStart { since_ms: self.now_ms, overdue: false })
+    }
+
+    /// Whether it need not wait for others before it is launched.
+    fn may_come_up(&mut self) -> bool {
+        let Some(hold) = &self.observed.order.up else { return true };
+        if hold.until_ms.is_none_or(|until_ms| self.now_ms < until_ms) {
+            return false;
+        }
+        let name = self.name();
+        self.say(format!("{name} does not wait any longer for {}, which is not ready", hold.of));
+        true
+    }
+
+    /// One that runs is ready if nobody has said how to see it.
+    fn is_ready(&self) -> bool {
+        self.observed.ready || self.instance.spec.ready.is_none()
+    }
+
+    fn becomes_ready(&mut self) -> bool {
+        let name = self.name();
+        match self.instance.readiness {
+            Readiness::Ready => false,
+            Readiness::Idle | Readiness::Trying { .. } if self.is_ready() => {
+                if self.instance.spec.ready.is_some() {
+                    self.say(format!("{name} is ready"));
+                }
+                self.instance.readiness = Readiness::Ready;
+                true
+            }
+            Readiness::Idle => {
+                self.instance.readiness = Readiness::Trying { since_ms: self.now_ms, overdue: false };
+                true
+            }
+            Readiness::Trying { since_ms, overdue: false } => {
+                let timeout_ms = order::timeout_ms(&self.instance);
+                if self.now_ms < since_ms + timeout_ms {
+                    return false;
+                }
+                self.say(format!("{name} is not ready after {}", words::duration(timeout_ms)));
+                self.instance.readiness = Readiness::Trying { since_ms, overdue: true };
+                true
+            }
+            Readiness::Trying { overdue: true, .. } => false,
+        }
     }
 
     fn relaunch(&mut self) -> bool {
@@ -355,6 +406,9 @@ impl Walk<'_> {
 
     fn failed(&mut self, ended: Arc<Ended>) -> bool {
         let name = self.name();
+        if self.instance.readiness == Readiness::Ready {
+            self.instance.readiness = Readiness::Trying { since_ms: self.now_ms, overdue: false };
+        }
         self.messages.extend(words::end_messages(&name, &ended, self.instance.last_end.as_deref()));
         self.instance.last_end = Some(Arc::clone(&ended));
         self.reached();
@@ -384,7 +438,20 @@ impl Walk<'_> {
             State::StartAt { at_ms } => Some(at_ms),
             State::WaitStart { since_ms, overdue: false } => Some(since_ms + SLOW_LAUNCH_MS),
             State::WaitDead(stopping) => self.due_ms(stopping),
-            State::Inoperable | State::Down | State::Start | State::WaitStart { .. } | State::Up => None,
+            State::Start => self.observed.order.up.as_ref().and_then(|hold| hold.until_ms),
+            State::Up => self.overdue_at_ms(),
+            State::Inoperable | State::Down | State::WaitStart { .. } => None,
+        }
+        .map(|at_ms| at_ms.max(self.now_ms + 1))
+    }
+
+    /// When it is to be said of one that runs that it is not ready.
+    fn overdue_at_ms(&self) -> Option<u64> {
+        match self.instance.readiness {
+            Readiness::Trying { since_ms, overdue: false } if self.instance.wanted() == Target::Up => {
+                Some(since_ms + order::timeout_ms(&self.instance))
+            }
+            Readiness::Idle | Readiness::Ready | Readiness::Trying { .. } => None,
         }
     }
 
@@ -408,6 +475,9 @@ impl Walk<'_> {
     fn enter(&mut self, state: State) -> bool {
         if self.instance.state.name() != state.name() {
             self.instance.since_ms = self.now_ms;
+        }
+        if matches!(state, State::Down | State::Inoperable) {
+            self.instance.readiness = Readiness::Idle;
         }
         self.instance.state = state;
         true

@@ -84,6 +84,9 @@ fn spec(kill: bool) -> Spec {
         cwd: None,
         stop: StopPolicy { grace_ms: 20_000, kill },
         restart: RestartPolicy::default(),
+        after: Vec::new(),
+        ready: None,
+        limits: Default::default(),
         start: Target::Up,
     }
 }
@@ -111,7 +114,7 @@ impl Simulation {
         let (stdout_tail, stderr_tail) = (String::new(), String::new());
         let process =
             Process::Ended(Arc::new(Ended { how, at_ms: self.now_ms, ran_ms, stdout_tail, stderr_tail }));
-        let told = Observed { launch, process, leftovers: None };
+        let told = Observed { launch, process, leftovers: None, ..Observed::default() };
         self.world.news.push_back(told.clone());
         self.world.news.push_back(Observed { leftovers: Some(leaving), ..told });
     }
@@ -161,7 +164,7 @@ impl Simulation {
                 let at_ms = self.now_ms;
                 Process::Ended(Arc::new(Ended { how, at_ms, ran_ms: 0, stdout_tail, stderr_tail }))
             };
-            self.observed = Observed { launch, process, leftovers: Some(0) };
+            self.observed = Observed { launch, process, leftovers: Some(0), ..Observed::default() };
         }
     }
 

@@ -32,6 +32,9 @@ fn spec(class: &str) -> Spec {
         cwd: None,
         stop: StopPolicy { grace_ms: 60_000, kill: true },
         restart: RestartPolicy::default(),
+        after: Vec::new(),
+        ready: None,
+        limits: Default::default(),
         start: Target::Down,
     }
 }
@@ -100,6 +103,7 @@ impl Script {
                 ["leaving", count] => Some(count.parse().unwrap()),
                 other => panic!("leaving what? {other:?}"),
             },
+            ..Observed::default()
         };
     }
 

@@ -141,7 +141,7 @@ impl Manager {
         self.shared.changed.notify_one();
     }
 
-    async fn keep_targets(&self, context: &OpContext) {
+    pub(crate) async fn keep_targets(&self, context: &OpContext) {
         let (targets, file) = (Targets::of(&self.lock().table), self.shared.targets.clone());
         let written = tokio::task::spawn_blocking(move || file.write(&targets)).await;
         if let Ok(Err(error)) = written {

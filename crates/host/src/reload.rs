@@ -29,9 +29,11 @@ impl Wanted {
 /// * Gone: retired, that is stopped and then forgotten.
 /// * Became another thing (class, management, command): stopped; begins anew, with the target of the site config, when
 ///   the old one has ended.
+/// * Is launched with something else (arguments, environment, directory): stopped and launched again; keeps its target.
+/// * A changed `manage` sets the target that it names, whatever operators have asked for before.
 /// * Entry broken: what is tracked already keeps its last good form; what is new cannot be manipulated.
 /// * A docker service that was only looked at and is named now: becomes an instance as it is.
-/// * All others keep their target and go on undisturbed; a changed argument or wait counts from the next launch on.
+/// * All others keep their target and go on undisturbed; changed waits, order, readiness and limits are heeded at once.
 pub fn reload(table: &mut Table, wanted: &[Wanted], now_ms: u64) -> Vec<String> {
     let mut messages = retire_missing(table, wanted);
     let keys: HashMap<String, Key> = table
@@ -103,28 +105,38 @@ fn update(instance: &mut Instance, want: &Wanted) -> Option<String> {
         let name = instance.spec.full_name();
         return Some(format!("{name} keeps its last good configuration"));
     }
-    if instance.fate == Fate::Kept && instance.spec.is_same_thing(&want.spec) {
+    let is_kept = instance.fate == Fate::Kept;
+    // What is wanted of it now is what is on its way already, if it is being replaced.
+    let before = match &instance.fate {
+        Fate::Replaced { by, .. } => Arc::clone(by),
+        Fate::Kept | Fate::Retired => Arc::clone(&instance.spec),
+    };
+    let manage_has_changed = before.start != want.spec.start;
+    if instance.fate == Fate::Retired || !before.is_same_thing(&want.spec) || manage_has_changed {
+        instance.target = want.spec.start;
+    }
+    if is_kept && instance.spec.may_go_on_as(&want.spec) {
+        let name = want.spec.full_name();
         instance.spec = Arc::clone(&want.spec);
         if instance.operable != Operable::Yes {
             instance.operable = want.operable();
         }
-        return None;
+        let target = instance.target.name();
+        return manage_has_changed
+            .then(|| format!("manage of {name} has changed; its target is {target} now"));
     }
     // An instance that could not be manipulated has nothing to lose, and nobody needs to hear of it.
-    let message = (works || instance.fate != Fate::Kept).then(|| reset_message(instance, &want.spec));
-    let is_same_again = matches!(&instance.fate, Fate::Replaced { by, .. } if by.is_same_thing(&want.spec));
-    if !is_same_again {
-        instance.target = want.spec.start;
-    }
+    let is_known = matches!(&instance.fate, Fate::Replaced { .. }) && before.may_go_on_as(&want.spec);
+    let message = (!is_known && (works || !is_kept)).then(|| reset_message(instance, &want.spec));
     instance.fate = Fate::Replaced { by: Arc::clone(&want.spec), operable: want.operable() };
-    message.filter(|_| !is_same_again)
+    message
 }
 
 fn reset_message(instance: &Instance, new: &Spec) -> String {
     let old = &instance.spec;
     let management = if instance.fate == Fate::Retired { "retired" } else { old.management() };
     let what = if old.agent_class == new.agent_class && management == new.management() {
-        "command".to_owned()
+        if old.is_same_thing(new) { "arguments, env or cwd" } else { "command" }.to_owned()
     } else {
         format!(
             "agent_class ({} -> {}) or management ({management} -> {})",

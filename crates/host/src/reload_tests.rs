@@ -19,6 +19,9 @@ fn wanted(class: &str, id: &str, start: Target) -> Wanted {
         cwd: None,
         stop: StopPolicy { grace_ms: 60_000, kill: true },
         restart: RestartPolicy::default(),
+        after: Vec::new(),
+        ready: None,
+        limits: Default::default(),
         start,
     };
     Wanted { spec: Arc::new(spec), operable: Operable::Yes, problem: None }
@@ -46,7 +49,7 @@ fn settle(table: &mut Table) -> Vec<String> {
                     Action::Launch { launch } => {
                         log.push(format!("{id} launched as {}", plan.instance.spec.agent_class));
                         let process = Process::Running { pid: 1, since_ms: 5000 };
-                        Observed { launch, process, leftovers: Some(0) }
+                        Observed { launch, process, leftovers: Some(0), ..Observed::default() }
                     }
                     Action::Interrupt | Action::Terminate | Action::Kill => {
                         log.push(format!("{id} stopped"));
@@ -142,15 +145,56 @@ fn a_broken_entry_is_a_question_mark_if_it_is_new_and_keeps_its_last_good_form_i
 }
 
 #[test]
-fn a_changed_argument_waits_for_the_next_launch() {
+fn what_is_launched_with_something_else_is_launched_again_alone_and_keeps_its_target() {
+    let mut table = Table::default();
+    let neighbour = wanted("B", "b", Target::Up);
+    reload(&mut table, &[wanted("A", "a", Target::Up), neighbour.clone()], 0);
+    settle(&mut table);
+    let mut changed = wanted("A", "a", Target::Up);
+    Arc::make_mut(&mut changed.spec).arguments.push("--fast".to_owned());
+    let both = [changed.clone(), neighbour.clone()];
+    assert_eq!(
+        reload(&mut table, &both, 0),
+        ["Managed agent \"a\" changed arguments, env or cwd and is being reset!"]
+    );
+    assert_eq!(reload(&mut table, &both, 0), [""; 0], "it is said once");
+    assert_eq!(settle(&mut table), ["a stopped", "a launched as A"]);
+    assert_eq!(table.find("a").unwrap().instance.spec.arguments, ["--fast"]);
+    ask(&mut table, &serde_json::json!([["a", "down"]]));
+    settle(&mut table);
+    Arc::make_mut(&mut changed.spec).env.push(("A".to_owned(), "1".to_owned()));
+    reload(&mut table, &[changed, neighbour], 0);
+    assert_eq!(settle(&mut table), [""; 0], "an operator's down is kept");
+    assert_eq!(states(&table), ["a down/down", "b up/up"]);
+}
+
+#[test]
+fn what_it_is_not_launched_with_changes_without_touching_it() {
     let mut table = Table::default();
     reload(&mut table, &[wanted("A", "a", Target::Up)], 0);
     settle(&mut table);
     let mut changed = wanted("A", "a", Target::Up);
-    Arc::make_mut(&mut changed.spec).arguments.push("--fast".to_owned());
+    let spec = Arc::make_mut(&mut changed.spec);
+    spec.stop.grace_ms = 5;
+    spec.limits.memory_bytes = Some(1 << 30);
     assert_eq!(reload(&mut table, &[changed], 0), [""; 0]);
     assert_eq!(settle(&mut table), [""; 0]);
-    assert_eq!(table.find("a").unwrap().instance.spec.arguments, ["--fast"]);
+    assert_eq!(table.find("a").unwrap().instance.spec.stop.grace_ms, 5);
+}
+
+#[test]
+fn a_changed_manage_sets_the_target_of_that_instance_alone() {
+    let mut table = Table::default();
+    reload(&mut table, &[wanted("A", "a", Target::Up), wanted("B", "b", Target::Up)], 0);
+    settle(&mut table);
+    let said = reload(&mut table, &[wanted("A", "a", Target::Down), wanted("B", "b", Target::Up)], 0);
+    assert_eq!(said, ["manage of A:a has changed; its target is down now"]);
+    assert_eq!(settle(&mut table), ["a stopped"]);
+    ask(&mut table, &serde_json::json!([["a", "up"]]));
+    assert_eq!(settle(&mut table), ["a launched as A"]);
+    let same = [wanted("A", "a", Target::Down), wanted("B", "b", Target::Up)];
+    assert_eq!(reload(&mut table, &same, 0), [""; 0], "what has not changed overrides no operator");
+    assert_eq!(states(&table), ["a up/up", "b up/up"]);
 }
 
 #[test]

@@ -3,19 +3,22 @@
 use campanile_control::Now;
 use serde_json::{Map, Value, json};
 
-use crate::model::{End, Ended, Fate, Instance, Observed, Operable, Process, State, StopStep, Target};
+use crate::model::{
+    Containment, End, Ended, Fate, Instance, Observed, Operable, Process, Readiness, State, StopStep, Target,
+};
 use crate::table::{Entry, Table};
 use crate::words;
 
 /// The entries of `child_states`: the documented keys, then ours (`pid`, `since`, `restarts`, `last_exit`, `next_at`,
-/// `reason`). The `pid` of a container is that of its first process, as this host counts. Times are seconds since the Unix epoch.
+/// `reason`, `ready`, `containment`, `adopted`, `not_enforced`). The `pid` of a container is that of its first process, as
+/// this host counts. Times are seconds since the Unix epoch.
 #[must_use]
 pub fn child_states(table: &Table, now: Now) -> Value {
     table.iter().map(|entry| child_state(entry, now)).collect()
 }
 
 fn child_state(entry: &Entry, now: Now) -> Value {
-    let Entry { instance, observed, .. } = entry;
+    let Entry { instance, observed, hold, .. } = entry;
     let outlook = outlook(entry, now.mono_ms);
     let (pid, since_ms) = match observed.process {
         Process::Running { pid, since_ms } => (Some(pid), since_ms),
@@ -35,6 +38,10 @@ fn child_state(entry: &Entry, now: Now) -> Value {
         "last_exit": instance.last_end.as_deref().map(|ended| last_exit(ended, now)),
         "next_at": outlook.at_ms.map(|at_ms| now.unix_of(at_ms)),
         "reason": outlook.reason,
+        "ready": instance.readiness == Readiness::Ready,
+        "containment": hold.containment.map(Containment::name),
+        "adopted": hold.adopted,
+        "not_enforced": hold.not_enforced,
     })
 }
 
@@ -70,7 +77,7 @@ pub fn plan(table: &Table, now: Now) -> Value {
 /// What comes next for an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outlook {
-    /// `nothing`, `wait`, `launch`, `SIGTERM`, `SIGKILL`, or `stop` (docker is asked once more).
+    /// `nothing`, `wait`, `launch`, `SIGINT`, `SIGTERM`, `SIGKILL`, or `stop` (docker is asked once more).
     pub next: &'static str,
     /// Why, in words.
     pub reason: String,
@@ -86,7 +93,10 @@ pub fn outlook(entry: &Entry, now_ms: u64) -> Outlook {
         State::Inoperable => ("nothing", inoperable(instance), None),
         State::Down => down(instance, observed),
         State::StartAt { at_ms } => ("launch", after_failure(instance, now_ms), Some(at_ms)),
-        State::Start => ("wait", "it is being counted what is left of its last run".to_owned(), None),
+        State::Start => match &observed.order.up {
+            Some(hold) => ("launch", format!("it waits until {} is ready", hold.of), hold.until_ms),
+            None => ("wait", "it is being counted what is left of its last run".to_owned(), None),
+        },
         State::WaitStart { overdue: false, .. } => ("wait", "it is being launched".to_owned(), None),
         State::WaitStart { since_ms, overdue: true } => {
             let waited = words::duration(now_ms.saturating_sub(since_ms));
@@ -95,10 +105,10 @@ pub fn outlook(entry: &Entry, now_ms: u64) -> Outlook {
         State::Up if instance.target == Target::Passive => {
             ("nothing", "it runs; it is only looked at".to_owned(), None)
         }
-        State::Up if instance.restart_required => {
+        State::Up if instance.restart_required && instance.wanted() == Target::Up => {
             ("nothing", "it runs as it should; a restart would bring a newer image".to_owned(), None)
         }
-        State::Up => ("nothing", "it runs as it should".to_owned(), None),
+        State::Up => up(instance, observed),
         State::WaitDead(stopping) => {
             let next = match stopping.step {
                 StopStep::Interrupted | StopStep::Terminated if instance.spec.service().is_some() => "stop",
@@ -112,6 +122,18 @@ pub fn outlook(entry: &Entry, now_ms: u64) -> Outlook {
         }
     };
     Outlook { next, reason, at_ms }
+}
+
+fn up(instance: &Instance, observed: &Observed) -> (&'static str, String, Option<u64>) {
+    let reason = match (instance.wanted(), &observed.order.down, instance.readiness) {
+        (Target::Down, Some(after), _) => format!("it goes down when {after} is down"),
+        (Target::Up, _, Readiness::Trying { .. }) if instance.spec.ready.is_some() => {
+            "it runs and is not ready yet".to_owned()
+        }
+        _ => "it runs as it should".to_owned(),
+    };
+    let next = if instance.wanted() == Target::Down { "SIGINT" } else { "nothing" };
+    (next, reason, None)
 }
 
 fn inoperable(instance: &Instance) -> String {
@@ -194,13 +216,16 @@ mod tests {
             cwd: None,
             stop: StopPolicy { grace_ms: 60_000, kill: true },
             restart: RestartPolicy::default(),
+            after: Vec::new(),
+            ready: None,
+            limits: Default::default(),
             start: Target::Up,
         };
         let mut instance = Instance::new(Key(0), Arc::new(spec), Operable::Yes, 40_000);
         let mut observed = Observed::default();
         change(&mut instance, &mut observed);
         let wake_at_ms = crate::plan::plan(&instance, &observed, NOW.mono_ms).wake_at_ms;
-        Entry { instance, observed, wake_at_ms }
+        Entry { instance, observed, wake_at_ms, hold: Default::default() }
     }
 
     fn ended(how: End) -> Arc<Ended> {
@@ -210,13 +235,19 @@ mod tests {
 
     #[test]
     fn a_child_state_has_the_documented_keys_and_ours() {
-        let entry = entry(|instance, observed| {
+        let mut entry = entry(|instance, observed| {
             instance.state = State::Up;
             instance.launches = 1;
             instance.last_end = Some(ended(End::Signal { number: 9, core: false }));
             observed.launch = 1;
             observed.process = Process::Running { pid: 4711, since_ms: 70_000 };
         });
+        let why = "memory: there is no memory controller in cgroup version 2 here";
+        entry.hold = crate::model::Hold {
+            containment: Some(Containment::Cgroup),
+            not_enforced: vec![why.to_owned()],
+            adopted: true,
+        };
         let expected = json!({
             "next_action": "up",
             "target_state": "up",
@@ -231,6 +262,10 @@ mod tests {
             "last_exit": {"time": 999_999.0, "reason": "signal 9 (SIGKILL)", "signal": 9},
             "next_at": null,
             "reason": "it runs as it should",
+            "ready": false,
+            "containment": "cgroup",
+            "adopted": true,
+            "not_enforced": ["memory: there is no memory controller in cgroup version 2 here"],
         });
         assert_eq!(child_state(&entry, NOW), expected);
     }

@@ -15,8 +15,11 @@ use tokio::sync::watch;
 
 use crate::args::{AGENT_CLASS, HostArgs, InitialState};
 use crate::config::{self, DockerNames, LaunchContext};
+use crate::drive::cgroup::Groups;
+use crate::drive::launcher::Launcher;
 use crate::drive::logs::{self, LogStore};
-use crate::drive::process::Processes;
+use crate::drive::process::{Means, Processes};
+use crate::drive::runs::{self, Runs};
 use crate::drive::tree::Owner;
 use crate::manager::{Config, FirstStart, Manager, ReadConfig};
 use crate::model::Target;
@@ -45,6 +48,8 @@ pub enum ExitReason {
     Signal,
     /// The task `die`.
     Die,
+    /// SIGUSR2: everything that runs goes on, for the next manager.
+    HandOver,
 }
 
 /// Why a HostManager could not start or go on.
@@ -107,8 +112,12 @@ pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
     let logs = Arc::new(logs);
     tokio::spawn(trim(Arc::clone(&logs), workers.clone()));
     let owner = Owner(state_dir::fnv1a(state.path().as_os_str().as_encoded_bytes()));
-    let processes = Processes::start(owner, Arc::clone(&logs), clock.clone(), &workers)
-        .map_err(failed("pidfd and subreaper"))?;
+    let runs = Runs::open(state.path().join(runs::DIR)).map_err(failed("the directory for notes of runs"))?;
+    let groups = Groups::find(owner);
+    let launcher = place.args.launcher.as_deref().map_or_else(Launcher::this_program, Launcher::at);
+    let means = Means { owner, logs: Arc::clone(&logs), runs, launcher, groups };
+    let processes =
+        Processes::start(means, clock.clone(), &workers).map_err(failed("pidfd and subreaper"))?;
 
     let targets = TargetFile::in_dir(state.path());
     let (first, reader, has_docker) =
@@ -124,10 +133,13 @@ pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
     let mut conflict = agent.identity_conflict();
     loop {
         tokio::select! {
-            () = signals.recv() => {
+            asked = signals.recv() => {
+                if asked == Asked::HandOver {
+                    manager.hand_over();
+                }
                 ops::stop_manager(&agent, &manager).await;
                 agent.shutdown(SHUTDOWN_GRACE).await;
-                return Ok(ExitReason::Signal);
+                return Ok(if asked == Asked::HandOver { ExitReason::HandOver } else { ExitReason::Signal });
             }
             _ = died.wait_for(|dying| *dying) => {
                 tokio::time::sleep(LAST_WORDS).await;
@@ -183,6 +195,16 @@ struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
+    hand_over: Signal,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// To end with all instances.
+    End,
+    /// To end without them.
+    HandOver,
 }
 
 impl Signals {
@@ -191,14 +213,16 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hang_up: signal(SignalKind::hangup())?,
+            hand_over: signal(SignalKind::user_defined2())?,
         })
     }
 
-    async fn recv(&mut self) {
+    async fn recv(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.hang_up.recv() => Asked::End,
+            _ = self.hand_over.recv() => Asked::HandOver,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! All instances that are tracked, in the order of the site config, with what was last seen of each.
 
-use crate::model::{Instance, Key, Observed};
+use crate::model::{Hold, Instance, Key, Observed};
+use crate::order;
 use crate::plan::{self, Plan};
 
 /// One tracked instance.
@@ -12,6 +13,8 @@ pub struct Entry {
     pub observed: Observed,
     /// When it has to be decided about again even if nothing is seen before.
     pub wake_at_ms: Option<u64>,
+    /// How the system holds what runs of it.
+    pub hold: Hold,
 }
 
 /// The tracked instances.
@@ -72,7 +75,7 @@ impl Table {
         let key = Key(self.next_key);
         self.next_key += 1;
         // Keys ascend, so the list stays sorted by them and can be searched in halves.
-        self.entries.push(Entry { instance: make(key), observed, wake_at_ms: None });
+        self.entries.push(Entry { instance: make(key), observed, wake_at_ms: None, hold: Hold::default() });
     }
 
     /// Forgets one entry.
@@ -92,7 +95,9 @@ impl Table {
     /// entry was forgotten before.
     pub fn decide(&mut self, key: Key, now_ms: u64) -> Option<Plan> {
         let index = self.index(key)?;
+        let order = order::order(self, &self.entries[index].instance);
         let entry = &mut self.entries[index];
+        entry.observed.order = order;
         let plan = plan::plan(&entry.instance, &entry.observed, now_ms);
         entry.instance = plan.instance.clone();
         entry.wake_at_ms = plan.wake_at_ms;
@@ -100,6 +105,23 @@ impl Table {
             self.entries.remove(index);
         }
         Some(plan)
+    }
+
+    /// Whether any instance comes after another.
+    #[must_use]
+    pub fn has_order(&self) -> bool {
+        self.entries.iter().any(|entry| !entry.instance.spec.after.is_empty())
+    }
+
+    /// The entries that waited for others when they were decided about, and that another decision lets go on.
+    #[must_use]
+    pub fn let_go(&self) -> Vec<Key> {
+        let is_let_go = |entry: &&Entry| {
+            let held = &entry.observed.order;
+            let waits = held.up.is_some() || held.down.is_some();
+            waits && *held != order::order(self, &entry.instance)
+        };
+        self.entries.iter().filter(is_let_go).map(|entry| entry.instance.key).collect()
     }
 
     /// The entries that are due at `now_ms`.

@@ -33,7 +33,10 @@ pub fn end_messages(name: &str, ended: &Ended, before: Option<&Ended>) -> Vec<St
     let first = match &ended.how {
         End::Code(code) => format!("Detected exit of {name} with code {code}."),
         End::Signal { .. } => format!("Detected exit of {name} by {}.", ended.how),
-        End::Unknown => format!("Detected exit of {name}; the system does not tell how it ended."),
+        End::Unknown => format!(
+            "Detected exit of {name} with code unknown (adopted): the system tells only the parent of a process how \
+             it ended, and that was an earlier manager."
+        ),
         End::NotStarted(why) => format!("Launch of {name} failed: {why}"),
     };
     let mut messages = vec![first];

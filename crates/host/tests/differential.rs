@@ -49,6 +49,9 @@ impl Ours {
             cwd: None,
             stop: StopPolicy { grace_ms: GRACE_MS, kill: true },
             restart: RestartPolicy::default(),
+            after: Vec::new(),
+            ready: None,
+            limits: Default::default(),
             start: Target::Down,
         };
         let now_ms = 1_000_000;
@@ -101,7 +104,8 @@ impl Ours {
         match action {
             Action::Launch { launch } => {
                 let process = Process::Running { pid: 1, since_ms: self.now_ms };
-                self.observed = Observed { launch: *launch, process, leftovers: Some(0) };
+                self.observed =
+                    Observed { launch: *launch, process, leftovers: Some(0), ..Observed::default() };
                 if !self.launches_live {
                     self.ends(End::Code(1));
                 }

@@ -26,7 +26,8 @@ fn args(site: &TempSite, state: &str) -> HostArgs {
     let python = campanile_testkit::python().expect("it was required").display().to_string();
     let own = ["--state-dir".to_owned(), state, "--python".to_owned(), python, "--quiet".to_owned()];
     let words = std::iter::once("host".to_owned()).chain(site.args(HOST)).chain(own);
-    Line::parse_from(words).host
+    let launcher = Some(env!("CARGO_BIN_EXE_campanile-launcher").into());
+    HostArgs { launcher, ..Line::parse_from(words).host }
 }
 
 /// Runs a HostManager in a thread of its own, as its process would.

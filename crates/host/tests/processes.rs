@@ -268,17 +268,20 @@ async fn a_process_that_was_stopped_can_be_started_again_and_returns_to_the_site
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_manager_that_dies_leaves_no_second_copy_and_loses_no_target() {
+async fn what_an_earlier_manager_left_is_adopted_and_no_target_is_lost() {
     let mark = mark("survives");
     let sleeper = |id: &str| command(id, &["/bin/sh", "-c", "sleep 1000; :", &mark]);
     let world = World::start(vec![sleeper("a"), sleeper("b")]).await;
     world.until("both are up", |_| running(&mark).len() == 2).await;
     world.ask("b", "down").await;
     world.until_state("b", "down").await;
-    let old = running(&mark);
-    let world = world.crash_and_start_again().await;
-    world.until("a is up, and alone", |world| world.state("a") == "up" && running(&mark).len() == 1).await;
-    assert_ne!(running(&mark), old, "this version does not adopt, it replaces");
+    let (old, pid) = (running(&mark), world.pid("a"));
+    let world = world.hand_over().await;
+    world
+        .until_told(&format!("Adopted Test:a, which an earlier manager launched as process {}", old[0]))
+        .await;
+    world.until_state("a", "up").await;
+    assert_eq!((running(&mark), world.pid("a")), (old, pid), "it is the same process");
     assert_eq!(world.state("b"), "down", "{}", world.messages());
     assert_eq!(world.child("b").unwrap()["target_state"], "down");
     world.stop().await;

@@ -31,7 +31,10 @@ const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
 /// rules of an agent.
 const PURE: [(&str, &[&str]); 4] = [
     ("ldms", &["api", "hostlist", "link", "time", "wire"]),
-    ("host", &["model", "relaunch", "reload", "requests", "services", "stability", "table", "words"]),
+    (
+        "host",
+        &["model", "order", "relaunch", "reload", "requests", "services", "stability", "table", "words"],
+    ),
     ("pool", &["config/model", "cycle", "health", "identity", "life", "model", "names", "packing", "room"]),
     (
         "ocs",

@@ -61,6 +61,32 @@ fn parse_stat(line: &str) -> Option<Stat> {
     })
 }
 
+/// How a process ended that nobody has reaped yet, as wait(2) encodes it; `None` if it is no zombie, another process
+/// has its number, or we may not know. Field 52, from Linux 3.5 on.
+#[must_use]
+pub fn status_of_zombie(pid: u32, start_ticks: u64) -> Option<i32> {
+    use std::os::unix::fs::MetadataExt;
+    let path = format!("/proc/{pid}/stat");
+    // Others are shown a zero, which would look like a good end.
+    let me = rustix::process::geteuid();
+    let is_visible = me.is_root() || fs::metadata(&path).is_ok_and(|data| data.uid() == me.as_raw());
+    let line = fs::read_to_string(path).ok().filter(|_| is_visible)?;
+    let stat = parse_stat(&line)?;
+    if stat.state != 'Z' || stat.start_ticks != start_ticks {
+        return None;
+    }
+    line.rsplit_once(')')?.1.split_ascii_whitespace().nth(49)?.parse().ok()
+}
+
+/// How long a process has been running, milliseconds.
+#[must_use]
+pub fn age_ms(start_ticks: u64) -> Option<u64> {
+    let text = fs::read_to_string("/proc/uptime").ok()?;
+    let uptime_s: f64 = text.split(' ').next()?.parse().ok()?;
+    let started_s = start_ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
+    Some(((uptime_s - started_s) * 1000.0).max(0.0) as u64)
+}
+
 /// The value that a variable had when the program was started. Only processes of the same user can be asked, and
 /// those that set their process title (as Python's OCS agents do) have overwritten it.
 #[must_use]
@@ -94,6 +120,21 @@ mod tests {
         let expected = Stat { pid: 42, state: 'R', ppid: 7, pgrp: 9, session: 8, start_ticks: 123_456 };
         assert_eq!(parse_stat(line), Some(expected));
         assert_eq!(parse_stat("garbage"), None);
+    }
+
+    #[test]
+    fn a_zombie_tells_how_it_ended() {
+        let mut child = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let pid = child.id();
+        let start_ticks = stat(pid).unwrap().start_ticks;
+        campanile_testkit::wait_until(std::time::Duration::from_secs(10), "the zombie", || {
+            status_of_zombie(pid, start_ticks) == Some(7 << 8)
+        });
+        assert_eq!(status_of_zombie(pid, start_ticks + 1), None);
+        child.wait().unwrap();
+        assert_eq!(status_of_zombie(pid, start_ticks), None);
+        let me = stat(std::process::id()).unwrap();
+        assert!(age_ms(me.start_ticks).unwrap() < 3_600_000);
     }
 
     #[test]

@@ -7,22 +7,28 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use campanile_control::{Clock, WorkerHandle, Workers};
+use campanile_ocs::site_config::Limits;
 use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, kill_process_group, pidfd_open, pidfd_send_signal, set_child_subreaper,
 };
 use tokio::sync::{Notify, Semaphore, mpsc};
 
+use super::adopt::{self, Candidate, Found, Survivor};
+use super::cgroup::Groups;
 use super::child::Child;
+use super::launcher::Launcher;
 use super::logs::LogStore;
 use super::open_files::OpenFiles;
+use super::runs::{self, Run, Runs};
 use super::sweep::{self, Families, Family, Running};
 use super::tree::{self, Mark, Owner};
-use crate::model::{Ended, Key};
+use crate::model::{Ended, Hold, Key, Spec};
 
 /// So many programs are being started at a time. Starting one takes about a millisecond of mostly kernel time.
 pub const PARALLEL_LAUNCHES: usize = 4;
@@ -70,11 +76,30 @@ pub enum Change {
         pid: u32,
         /// When it was started, monotonic milliseconds.
         since_ms: u64,
+        /// How the system holds it.
+        hold: Hold,
     },
+    /// It does its work.
+    Ready,
     /// It has ended, or could not be started.
     Ended(Arc<Ended>),
     /// So many processes are left of it.
     Left(u32),
+}
+
+/// What a manager's processes need beside the system.
+#[derive(Debug)]
+pub struct Means {
+    /// Whose processes they are.
+    pub owner: Owner,
+    /// Where their output goes.
+    pub logs: Arc<LogStore>,
+    /// Where their runs are noted.
+    pub runs: Runs,
+    /// What becomes the program.
+    pub launcher: Launcher,
+    /// The control groups that hold them, or why there are none.
+    pub groups: Result<Groups, String>,
 }
 
 /// Launches and ends processes. Cheap to clone; clones share everything.
@@ -89,6 +114,9 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     owner: Owner,
     pub(super) logs: Arc<LogStore>,
+    pub(super) runs: Runs,
+    pub(super) launcher: Launcher,
+    groups: Result<Groups, String>,
     pub(super) families: Families,
     pub(super) files: OpenFiles,
     pub(super) launches: Semaphore,
@@ -107,20 +135,18 @@ impl Processes {
     ///
     /// # Errors
     /// The system lets us not be a subreaper, or has no pidfds (Linux before 5.3).
-    pub fn start(
-        owner: Owner,
-        logs: Arc<LogStore>,
-        clock: Clock,
-        workers: &Workers,
-    ) -> io::Result<(Self, mpsc::Receiver<News>)> {
+    pub fn start(means: Means, clock: Clock, workers: &Workers) -> io::Result<(Self, mpsc::Receiver<News>)> {
         set_child_subreaper(Some(getpid()))?;
         pidfd_open(getpid(), PidfdFlags::empty())?;
         let mut child_signals = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::child())?;
         let (news, receiver) = mpsc::channel(MAX_NEWS);
         let shared = Arc::new(Shared {
             clock,
-            owner,
-            logs,
+            owner: means.owner,
+            logs: means.logs,
+            runs: means.runs,
+            launcher: means.launcher,
+            groups: means.groups,
             families: Families::default(),
             files: OpenFiles::raise(),
             launches: Semaphore::new(PARALLEL_LAUNCHES),
@@ -160,28 +186,94 @@ impl Processes {
         Mark::new(self.shared.owner, instance_id, self.shared.logs.paths(instance_id))
     }
 
-    /// Tells of an instance that has been found running before its first launch: it will be counted until it is gone.
-    pub fn found_running(&self, key: Key, instance_id: &str) {
+    /// What holds the processes of this manager: control groups, or, for the reason that is given, less.
+    ///
+    /// # Errors
+    /// Why there are no control groups.
+    pub fn containment(&self) -> Result<(), &str> {
+        self.shared.groups.as_ref().map(|_| ()).map_err(String::as_str)
+    }
+
+    /// Looks for what an earlier manager has left running of these instances. Blocks.
+    #[must_use]
+    pub fn find_survivors(&self, instances: &[(Key, String)]) -> Vec<(Key, Found)> {
+        let candidate = |(key, instance_id): &(Key, String)| Candidate {
+            key: *key,
+            instance_id: instance_id.clone(),
+            mark: self.mark(instance_id),
+        };
+        let candidates: Vec<Candidate> = instances.iter().map(candidate).collect();
+        adopt::find(self.shared.owner, &self.shared.runs, &candidates)
+    }
+
+    /// The runs that an earlier manager has noted, of whatever instance. Blocks.
+    #[must_use]
+    pub fn noted_runs(&self) -> Vec<Run> {
+        self.shared.runs.noted()
+    }
+
+    /// Goes on with a program that an earlier manager has launched.
+    pub fn adopt(&self, key: Key, spec: Arc<Spec>, survivor: Survivor) {
+        let family = Family {
+            mark: self.mark(&spec.instance_id),
+            leader: Some(survivor.running.leader),
+            running: Some(survivor.running.clone()),
+            launch: survivor.launch,
+            count: false,
+            foreign: true,
+            group: survivor.group.clone(),
+        };
+        self.shared.families.lock().insert(key, family);
+        let child = Child { shared: Arc::clone(&self.shared), key, launch: survivor.launch, spec };
+        tokio::spawn(child.live_on(survivor));
+    }
+
+    /// Tells of an instance of which something was found running before its first launch: it will be counted until it
+    /// is gone.
+    pub fn found_running(&self, key: Key, instance_id: &str, group: Option<PathBuf>) {
         let mark = self.mark(instance_id);
-        let family = Family { mark, leader: None, running: None, launch: 0, count: true, foreign: true };
+        let family =
+            Family { mark, leader: None, running: None, launch: 0, count: true, foreign: true, group };
         self.shared.families.lock().insert(key, family);
         self.shared.sweep_now.notify_one();
     }
 
     /// Launches a program for an instance. Returns at once; what comes of it is news.
-    pub fn launch(&self, key: Key, launch: u32, instance_id: &str, command: CommandLine) {
-        let shared = Arc::clone(&self.shared);
-        let (mark, instance_id) = (self.mark(instance_id), instance_id.to_owned());
-        tokio::spawn(async move {
-            let child = Child { shared, key, launch, instance_id };
-            child.live(mark, command).await;
-        });
+    pub fn launch(&self, key: Key, launch: u32, spec: &Arc<Spec>, command: CommandLine) {
+        let child = Child { shared: Arc::clone(&self.shared), key, launch, spec: Arc::clone(spec) };
+        let mark = self.mark(&spec.instance_id);
+        tokio::spawn(child.live(mark, command));
+    }
+
+    /// Tells that an instance was seen to be ready.
+    pub async fn tell_ready(&self, key: Key, launch: u32) {
+        // Nobody listens any more when the manager is about to end.
+        let _ = self.shared.news.send(News { key, launch, change: Change::Ready }).await;
+    }
+
+    /// Sets the limits of an instance that runs; returns what is not enforced, and why. Blocks for a moment.
+    #[must_use]
+    pub fn limit(&self, key: Key, spec: &Spec) -> Vec<String> {
+        let group = self.shared.families.lock().get(&key).and_then(|family| family.group.clone());
+        self.shared.limit(group.as_deref(), spec)
+    }
+
+    /// Removes what the system keeps for a manager whose instances are all down.
+    pub fn tidy(&self) {
+        if let Ok(groups) = &self.shared.groups {
+            groups.tidy();
+        }
     }
 
     /// SIGINT to the program that was launched; with `whole_group` to its process group, as a terminal's Ctrl-C.
     pub fn interrupt(&self, key: Key, whole_group: bool) {
-        let running = self.shared.families.lock().get(&key).and_then(|family| family.running.clone());
-        let Some(Running { leader, pidfd }) = running else { return };
+        let family = self.shared.families.lock().get(&key).cloned();
+        let is_foreign = family.as_ref().is_some_and(|family| family.foreign);
+        let Some(Running { leader, pidfd }) = family.and_then(|family| family.running) else { return };
+        if is_foreign && whole_group {
+            // Somebody else may have reaped it, so the number of its group is looked at more closely.
+            return self.order(key, Order::Interrupt);
+        }
         let pid = i32::try_from(leader.pid).ok().and_then(Pid::from_raw);
         // The leader is not reaped while its handle is in the map, so its number still means its own group.
         let sent = match pid.filter(|_| whole_group) {
@@ -218,11 +310,58 @@ impl Processes {
 /// so orders that come together are carried out together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
+    Interrupt,
     Terminate,
     Kill,
 }
 
 impl Shared {
+    /// The control group for the next run of an instance.
+    pub(super) fn group_for(&self, instance_id: &str) -> Option<PathBuf> {
+        let groups = self.groups.as_ref().ok()?;
+        match groups.prepare(instance_id) {
+            Ok(group) => Some(group),
+            Err(error) => {
+                tracing::warn!(instance_id, %error, "it cannot have a control group");
+                None
+            }
+        }
+    }
+
+    /// Limits what an instance may use; returns what is not enforced, and why.
+    pub(super) fn limit(&self, group: Option<&Path>, spec: &Spec) -> Vec<String> {
+        let Limits { memory_bytes, cpu_cores } = spec.limits;
+        match (&self.groups, group) {
+            (Ok(groups), Some(group)) => groups.limit(group, memory_bytes, cpu_cores),
+            _ if spec.limits == Limits::default() => Vec::new(),
+            (Ok(_), None) => vec!["it has no control group".to_owned()],
+            (Err(why), _) => vec![format!("there are no control groups: {why}")],
+        }
+    }
+
+    /// Notes a run before its program begins. A program is worth more than the note of it: where that cannot be
+    /// written (a full disk) it runs all the same, and is recognised by its mark.
+    pub(super) fn note(&self, spec: &Spec, launch: u32, running: &Running, output_starts: Option<[u64; 2]>) {
+        let run = Run {
+            instance_id: spec.instance_id.clone(),
+            agent_class: spec.agent_class.clone(),
+            grace_ms: spec.stop.grace_ms,
+            kill: spec.stop.kill,
+            launch,
+            pid: running.leader.pid,
+            start_ticks: running.leader.start_ticks,
+            pidfd_inode: runs::inode(running.pidfd.as_fd()),
+            boot_id: self.runs.boot_id().to_owned(),
+            form: spec.form(),
+            output_starts,
+        };
+        if let Err(error) = self.runs.note(&run) {
+            tracing::warn!(instance_id = %spec.instance_id, %error, "its run cannot be noted");
+            // An older note would be a wrong one.
+            self.runs.forget(&spec.instance_id);
+        }
+    }
+
     fn lock_orders(&self) -> MutexGuard<'_, Vec<(Key, Order)>> {
         // Orders are pushed and taken whole.
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
@@ -238,7 +377,7 @@ async fn carry_out_orders(shared: Arc<Shared>) {
         let shared = Arc::clone(&shared);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            for order in [Order::Terminate, Order::Kill] {
+            for order in [Order::Interrupt, Order::Terminate, Order::Kill] {
                 carry_out(&shared, order, &orders);
             }
             shared.sweep_now.notify_one();
@@ -256,6 +395,7 @@ fn carry_out(shared: &Shared, order: Order, orders: &[(Key, Order)]) {
         return;
     }
     match order {
+        Order::Interrupt => tree::interrupt_groups(&wanted),
         Order::Terminate => {
             tree::signal_all(&wanted, Signal::TERM);
         }

@@ -6,10 +6,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpgrp, getpid, waitid};
 
+use super::cgroup;
 use super::proc_fs;
 use super::tree::{self, Leader, Mark};
 use crate::model::Key;
@@ -38,6 +40,8 @@ pub struct Family {
     pub count: bool,
     /// What is left may not be our own child, since an earlier manager has launched it.
     pub foreign: bool,
+    /// The control group that holds them, if one does.
+    pub group: Option<PathBuf>,
 }
 
 /// The families of all instances that were ever launched, or found running.
@@ -81,13 +85,18 @@ pub fn sweep(families: &Families) -> Found {
     let orphans = orphans(&leaders, reaping.is_ok());
     found.again = reaping.is_err();
     drop(reaping);
-    let (foreign, own): (Vec<_>, Vec<_>) = counted.into_iter().partition(|(_, family)| family.foreign);
+    // What a control group holds is in its list; what an earlier manager has launched is not our child.
+    let (foreign, own): (Vec<_>, Vec<_>) =
+        counted.into_iter().partition(|(_, family)| family.foreign || family.group.is_some());
     if !foreign.is_empty() {
         let wanted: Vec<_> = foreign.iter().map(|(_, family)| family.wanted()).collect();
         let counts = tree::census(&wanted);
-        found
-            .left
-            .extend(foreign.iter().zip(counts).map(|((key, family), left)| (*key, family.launch, left)));
+        for ((key, family), left) in foreign.iter().zip(counts) {
+            if let (Some(group), 0) = (&family.group, left) {
+                cgroup::remove(group);
+            }
+            found.left.push((*key, family.launch, left));
+        }
     }
     for (key, family) in own {
         let is_left = |orphan: &&proc_fs::Stat| {
@@ -104,7 +113,7 @@ impl Family {
     /// What to look for to find its processes.
     #[must_use]
     pub fn wanted(&self) -> tree::Wanted {
-        tree::Wanted { mark: self.mark.clone(), leader: self.leader }
+        tree::Wanted { mark: self.mark.clone(), leader: self.leader, group: self.group.clone() }
     }
 }
 

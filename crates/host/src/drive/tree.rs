@@ -3,15 +3,17 @@
 //! A process belongs to an instance if its environment says so ([`Mark`]), if its output goes to the instance's files
 //! (a program that overwrites its environment still has those), if it is in the process group of the leader, or if
 //! its parent belongs. So a child that called `setsid`, or that was started with an empty environment by a living
-//! parent, is found. What gives up all four is not: only a control group holds that.
+//! parent, is found. What gives up all four is not: only a control group holds that, and where an instance has one, it
+//! alone says what belongs to it.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::cgroup;
 use super::proc_fs::{self, Stat};
 
 /// The environment variable that names the instances a process belongs to: an outer manager's first, ours last.
@@ -103,11 +105,33 @@ pub struct Wanted {
     pub mark: Mark,
     /// The process that was launched, if any was.
     pub leader: Option<Leader>,
+    /// The control group that holds them, if one does.
+    pub group: Option<PathBuf>,
 }
 
 /// The living processes of some instances, each with the place of its instance in the list.
 #[must_use]
 pub fn members(wanted: &[Wanted]) -> Vec<(usize, Stat)> {
+    let mut all = Vec::new();
+    let mut marked = Vec::new();
+    for (index, one) in wanted.iter().enumerate() {
+        let Some(group) = &one.group else {
+            marked.push((index, one));
+            continue;
+        };
+        let stats = cgroup::members(group).into_iter().filter_map(proc_fs::stat);
+        all.extend(stats.filter(|stat| !stat.is_zombie()).map(|stat| (index, stat)));
+    }
+    if !marked.is_empty() {
+        let (indices, marked): (Vec<usize>, Vec<Wanted>) =
+            marked.into_iter().map(|(index, one)| (index, one.clone())).unzip();
+        all.extend(marked_members(&marked).into_iter().map(|(index, stat)| (indices[index], stat)));
+    }
+    all
+}
+
+/// The same for instances without a control group.
+fn marked_members(wanted: &[Wanted]) -> Vec<(usize, Stat)> {
     let me = std::process::id();
     let all: Vec<Stat> = proc_fs::pids().into_iter().filter_map(proc_fs::stat).collect();
     let mut found = in_groups(wanted, &all);
@@ -170,6 +194,22 @@ pub fn signal(seen: &Stat, signal: Signal) -> bool {
     is_same && pidfd_send_signal(&pidfd, signal).is_ok()
 }
 
+/// SIGINT to the process groups of the leaders, as a terminal's Ctrl-C.
+pub fn interrupt_groups(wanted: &[Wanted]) {
+    let all: Vec<Stat> = proc_fs::pids().into_iter().filter_map(proc_fs::stat).collect();
+    let mut groups = HashSet::new();
+    for leader in wanted.iter().filter_map(|one| one.leader) {
+        // A group lives as long as its leader runs; only then is the number its own for sure.
+        let is_it = |stat: &Stat| stat.pid == leader.pid && stat.start_ticks == leader.start_ticks;
+        if all.iter().any(is_it) {
+            groups.insert(leader.pid);
+        }
+    }
+    for stat in all.iter().filter(|stat| groups.contains(&stat.pgrp)) {
+        signal(stat, Signal::INT);
+    }
+}
+
 /// Sends a signal to every process of some instances; returns how many there were.
 pub fn signal_all(wanted: &[Wanted], what: Signal) -> usize {
     let members = members(wanted);
@@ -186,6 +226,9 @@ pub fn signal_all(wanted: &[Wanted], what: Signal) -> usize {
 #[must_use]
 pub fn kill(wanted: &[Wanted]) -> usize {
     let deadline = Instant::now() + KILL_TIMEOUT;
+    for group in wanted.iter().filter_map(|one| one.group.as_ref()) {
+        cgroup::kill(group);
+    }
     loop {
         let mut stopped = 0;
         let targets = loop {
@@ -244,7 +287,7 @@ mod tests {
             let start_ticks = proc_fs::stat(child.id()).unwrap().start_ticks;
             Leader { pid: child.id(), start_ticks }
         });
-        [Wanted { mark: mark.clone(), leader }]
+        [Wanted { mark: mark.clone(), leader, group: None }]
     }
 
     #[test]
@@ -298,7 +341,7 @@ mod tests {
         let (mine, other) = (mark("ended"), mark("newcomer"));
         let mut child = spawn(&other, "exec sleep 1000");
         let ended = Some(Leader { pid: child.id(), start_ticks: 1 });
-        assert_eq!(kill(&[Wanted { mark: mine, leader: ended }]), 0);
+        assert_eq!(kill(&[Wanted { mark: mine, leader: ended, group: None }]), 0);
         assert_eq!(child.try_wait().unwrap(), None);
         assert_eq!(kill(&wanted(&other, Some(&child))), 0);
         child.wait().unwrap();

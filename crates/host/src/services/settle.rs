@@ -244,6 +244,9 @@ fn stranger(service: &str) -> Spec {
         cwd: None,
         stop: StopPolicy { grace_ms: STRANGER_GRACE_MS, kill: true },
         restart: RestartPolicy::default(),
+        after: Vec::new(),
+        ready: None,
+        limits: Default::default(),
         start: Target::Passive,
     }
 }

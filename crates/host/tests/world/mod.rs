@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 
 use campanile_control::{Clock, Workers};
 use campanile_host::config::LaunchContext;
+use campanile_host::drive::cgroup::Groups;
+use campanile_host::drive::launcher::Launcher;
 use campanile_host::drive::logs::LogStore;
 use campanile_host::drive::proc_fs;
-use campanile_host::drive::process::Processes;
+use campanile_host::drive::process::{Means, Processes};
+use campanile_host::drive::runs::{self, Runs};
 use campanile_host::drive::tree::Owner;
 use campanile_host::manager::{Config, FirstStart, Manager};
 use campanile_host::model::{Operable, Program, Spec, StopPolicy, Target};
@@ -47,6 +50,9 @@ pub(crate) fn command(id: &str, argv: &[&str]) -> Wanted {
         cwd: None,
         stop: StopPolicy { grace_ms: 20_000, kill: true },
         restart: RestartPolicy { delay_ms: 50, max_ms: 400 },
+        after: Vec::new(),
+        ready: None,
+        limits: Default::default(),
         start: Target::Up,
     };
     Wanted { spec: Arc::new(spec), operable: Operable::Yes, problem: None }
@@ -93,11 +99,11 @@ impl World {
         Self::start_in(only, Some(dir), &state, wanted, 1 << 20, Some(initial_state)).await
     }
 
-    /// A manager that dies without a word, and its successor over the same state.
-    pub(crate) async fn crash_and_start_again(self) -> Self {
-        let Self { agent, dir, state, site, _only: only, .. } = self;
+    /// A manager that leaves everything running, and its successor over the same state.
+    pub(crate) async fn hand_over(self) -> Self {
+        let Self { agent, manager, dir, state, site, _only: only, .. } = self;
         let wanted = site.lock().unwrap().clone().unwrap();
-        // Nothing is told to the children, and nothing is written any more.
+        manager.hand_over();
         agent.shutdown(Duration::ZERO).await;
         Self::start_in(only, dir, &state, wanted, 1 << 20, None).await
     }
@@ -114,7 +120,14 @@ impl World {
         let workers = Workers::new(clock.clone());
         let logs = Arc::new(LogStore::open(state.join("output"), output_limit_bytes).unwrap());
         let owner = Owner(campanile_control::state_dir::fnv1a(state.as_os_str().as_encoded_bytes()));
-        let processes = Processes::start(owner, Arc::clone(&logs), clock.clone(), &workers).unwrap();
+        let means = Means {
+            owner,
+            logs: Arc::clone(&logs),
+            runs: Runs::open(state.join(runs::DIR)).unwrap(),
+            launcher: Launcher::at(Path::new(env!("CARGO_BIN_EXE_campanile-launcher"))),
+            groups: Groups::find(owner),
+        };
+        let processes = Processes::start(means, clock.clone(), &workers).unwrap();
         let site: Site = Arc::new(Mutex::new(Ok(wanted)));
         let source = Arc::clone(&site);
         let read = Arc::new(move || read(&source));
