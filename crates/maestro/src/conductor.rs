@@ -1,0 +1,503 @@
+//! The whole decision: health of all daemons, the balance, and a plan for each daemon that needs one. Pure.
+//!
+//! **Expected flow.** The driver says what it sees ([`Conductor::look`], [`Conductor::up`], [`Conductor::hung`],
+//! [`Conductor::down`]) and what became of orders ([`Conductor::done`]); [`Conductor::decide`] gives the orders that
+//! follow. A simulation drives the same value with invented daemons.
+//!
+//! **Guarantees.** No decision about a group before its aggregators are known ([`Settings::sync_ms`] at most). One order
+//! at a time per daemon; a daemon that does not answer delays nobody else. An order is never repeated while the daemon
+//! is as it was after it, except for what it refused, with growing pauses.
+//!
+//! **Assumptions.** After an order the driver looks at what it touched before it says that it is done.
+//!
+//! **Architecture invariant:** no clock, no I/O, no randomness, no tokio in this file or in what it uses.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Desired, Name};
+use crate::plan::{self, Duty, Memory, Plan, Situation, Step};
+use crate::seen::Seen;
+
+mod change;
+mod groups;
+mod look;
+mod view;
+
+pub use groups::{Assignment, Unit};
+pub use look::Look;
+pub use view::{Collector, GroupView, MemberView};
+
+/// How the conductor decides.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// An aggregator that has been well for so long takes part in levelling; after repeated failures it takes longer.
+    pub settle_ms: u64,
+    /// Units moved per second to level the load.
+    pub moves_per_s: f64,
+    /// Nothing is decided about a group while an aggregator of it is still unknown, for so long after the start.
+    pub sync_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { settle_ms: 5_000, moves_per_s: 50.0, sync_ms: 3_000 }
+    }
+}
+
+/// How a daemon is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// Nobody knows yet.
+    #[default]
+    Unknown,
+    /// It answers.
+    Up,
+    /// It takes connections and does not answer.
+    Hung,
+    /// There is no connection.
+    Down,
+}
+
+impl Health {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Hung => "hung",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// Failures longer ago than this do not count against an aggregator.
+const FORGIVE_MS: u64 = 600_000;
+/// An aggregator that fails again and again settles after this time at most.
+const MAX_SETTLE_MS: u64 = 300_000;
+
+/// What is known of one daemon.
+#[derive(Clone, Debug, Default)]
+pub struct Track {
+    /// How it is.
+    pub health: Health,
+    /// Since when.
+    pub since_ms: u64,
+    /// Why, where that is not plain.
+    pub reason: String,
+    /// When it failed lately.
+    failures: Vec<u64>,
+    /// What was last seen of it; kept while it does not answer.
+    pub seen: Option<Seen>,
+    /// What is remembered of it.
+    pub memory: Memory,
+    /// What its last plan holds up.
+    pub held: Vec<String>,
+    /// Bytes per second that it samples.
+    pub traffic: Option<u64>,
+    /// It has hung and may still collect what was moved away from it.
+    suspect: bool,
+    /// It is no longer in the configuration.
+    leaving: bool,
+    busy: bool,
+    dirty: bool,
+    /// Something waits until another aggregator has let go of it.
+    waits: bool,
+    /// Producers that were STOPPING.
+    stopping: Vec<String>,
+    recheck_ms: Option<u64>,
+}
+
+/// Requests for one daemon.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// The daemon.
+    pub daemon: usize,
+    /// What is to be sent, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Something worth telling people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What kind: `daemon-up`, `daemon-down`, `daemon-hung`, `moved`, `refused`, `config`, …
+    pub kind: &'static str,
+    /// The daemon or group it is about.
+    pub subject: String,
+    /// The rest.
+    pub text: String,
+}
+
+/// Events that wait for [`Conductor::take_events`]; the oldest give way.
+const MAX_EVENTS: usize = 10_000;
+
+/// Steps of one order, at most; the rest follows with the next one. A plan may be cut anywhere.
+pub const MAX_ORDER_STEPS: usize = 4_096;
+
+/// The state of the whole decision.
+#[derive(Clone, Debug)]
+pub struct Conductor {
+    desired: Desired,
+    settings: Settings,
+    tracks: Vec<Track>,
+    assignments: Vec<Assignment>,
+    /// Where each daemon is a producer: group and position.
+    produces_in: Vec<Vec<(usize, usize)>>,
+    drained: BTreeSet<Name>,
+    /// Who had what in an earlier life of the manager, by group and producer (or producer and set).
+    remembered: BTreeMap<String, BTreeMap<String, String>>,
+    started_ms: u64,
+    leading: bool,
+    hands_off: bool,
+    mine: Vec<bool>,
+    allowance: f64,
+    refilled_ms: u64,
+    level_ms: Option<u64>,
+    events: Vec<Event>,
+}
+
+impl Conductor {
+    /// A conductor that knows nothing yet, alone and in charge of all daemons.
+    #[must_use]
+    pub fn new(desired: Desired, settings: Settings, now_ms: u64) -> Self {
+        let tracks: Vec<Track> = desired.daemons.iter().map(|_| Track { since_ms: now_ms, ..Track::default() }).collect();
+        let assignments = desired.groups.iter().map(|_| Assignment::default()).collect();
+        let mut conductor = Self {
+            mine: vec![true; tracks.len()],
+            produces_in: Vec::new(),
+            desired,
+            settings,
+            tracks,
+            assignments,
+            drained: BTreeSet::new(),
+            remembered: BTreeMap::new(),
+            started_ms: now_ms,
+            leading: true,
+            hands_off: false,
+            allowance: settings.moves_per_s,
+            refilled_ms: now_ms,
+            level_ms: None,
+            events: Vec::new(),
+        };
+        conductor.index();
+        for group in 0..conductor.assignments.len() {
+            conductor.refresh_units(group);
+        }
+        conductor
+    }
+
+    fn index(&mut self) {
+        self.produces_in = vec![Vec::new(); self.desired.daemons.len()];
+        for (group, desired) in self.desired.groups.iter().enumerate() {
+            for (at, producer) in desired.producers.iter().enumerate() {
+                if let Some(daemon) = producer.daemon {
+                    self.produces_in[daemon].push((group, at));
+                }
+            }
+        }
+    }
+
+    /// The cluster as it should be.
+    #[must_use]
+    pub fn desired(&self) -> &Desired {
+        &self.desired
+    }
+
+    /// What is known of a daemon.
+    #[must_use]
+    pub fn track(&self, daemon: usize) -> &Track {
+        &self.tracks[daemon]
+    }
+
+    /// Who carries what in a group.
+    #[must_use]
+    pub fn assignment(&self, group: usize) -> &Assignment {
+        &self.assignments[group]
+    }
+
+    /// The events since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    fn tell(&mut self, kind: &'static str, subject: &str, text: String) {
+        if self.events.len() < MAX_EVENTS {
+            self.events.push(Event { kind, subject: subject.to_owned(), text });
+        }
+    }
+
+    /// Gives what an earlier life of the manager knew: what is remembered of each daemon, who had what.
+    pub fn remember(
+        &mut self,
+        memories: BTreeMap<String, Memory>,
+        held: BTreeMap<String, BTreeMap<String, String>>,
+        drained: BTreeSet<Name>,
+    ) {
+        for (name, memory) in memories {
+            if let Some(daemon) = self.desired.daemon(&name) {
+                self.tracks[daemon].memory = memory;
+            }
+        }
+        self.remembered = held;
+        self.drained = drained;
+    }
+
+    /// Whether this manager decides who carries what, and which daemons it speaks to. A manager that does not lead
+    /// carries out the assignment it is given.
+    pub fn set_role(&mut self, leading: bool, mine: Vec<bool>) {
+        if self.leading != leading {
+            self.assignments.iter_mut().for_each(|assignment| assignment.dirty = true);
+        }
+        for (daemon, is_mine) in mine.iter().enumerate() {
+            if *is_mine && !self.mine[daemon] {
+                self.tracks[daemon].busy = false;
+                self.tracks[daemon].dirty = true;
+            }
+        }
+        self.leading = leading;
+        self.mine = mine;
+    }
+
+    /// Whether this manager speaks to a daemon.
+    #[must_use]
+    pub fn is_mine(&self, daemon: usize) -> bool {
+        self.mine[daemon]
+    }
+
+    /// Without a majority of the store nobody may change anything.
+    pub fn set_hands_off(&mut self, hands_off: bool) {
+        self.hands_off = hands_off;
+    }
+
+    /// Whether it may change anything.
+    #[must_use]
+    pub fn is_hands_off(&self) -> bool {
+        self.hands_off
+    }
+
+    /// The aggregators that are to carry nothing.
+    #[must_use]
+    pub fn drained(&self) -> &BTreeSet<Name> {
+        &self.drained
+    }
+
+    /// Says which aggregators are to carry nothing.
+    pub fn set_drained(&mut self, drained: BTreeSet<Name>) {
+        self.drained = drained;
+        self.assignments.iter_mut().for_each(|assignment| assignment.dirty = true);
+    }
+
+    /// A daemon answers; what it has must be given by [`Self::look`].
+    pub fn up(&mut self, daemon: usize, now_ms: u64) {
+        let track = &mut self.tracks[daemon];
+        track.dirty = true;
+        if track.health == Health::Up {
+            return;
+        }
+        let before = std::mem::replace(&mut track.health, Health::Up);
+        track.since_ms = now_ms;
+        track.reason.clear();
+        if before != Health::Unknown {
+            let name = self.desired.daemons[daemon].name.clone();
+            self.tell("daemon-up", &name, "answers again".to_owned());
+        }
+        self.health_changed(daemon);
+    }
+
+    /// A daemon takes connections and does not answer.
+    pub fn hung(&mut self, daemon: usize, reason: &str, now_ms: u64) {
+        self.fail(daemon, Health::Hung, reason, now_ms);
+        self.tracks[daemon].suspect = true;
+    }
+
+    /// There is no connection to a daemon.
+    pub fn down(&mut self, daemon: usize, reason: &str, now_ms: u64) {
+        self.fail(daemon, Health::Down, reason, now_ms);
+    }
+
+    fn fail(&mut self, daemon: usize, health: Health, reason: &str, now_ms: u64) {
+        let track = &mut self.tracks[daemon];
+        reason.clone_into(&mut track.reason);
+        track.busy = false;
+        if track.health == health {
+            return;
+        }
+        if track.health == Health::Up {
+            track.failures.retain(|at_ms| now_ms.saturating_sub(*at_ms) < FORGIVE_MS);
+            track.failures.push(now_ms);
+        }
+        let kind = if health == Health::Hung { "daemon-hung" } else { "daemon-down" };
+        track.health = health;
+        track.since_ms = now_ms;
+        let name = self.desired.daemons[daemon].name.clone();
+        self.tell(kind, &name, reason.to_owned());
+        self.health_changed(daemon);
+    }
+
+    fn health_changed(&mut self, daemon: usize) {
+        for (group, _) in &self.desired.daemons[daemon].member_of {
+            self.assignments[*group].dirty = true;
+        }
+        self.wake_waiting(daemon);
+        self.wake_collectors(daemon);
+    }
+
+    /// Those that collect from an aggregator look again whether they should.
+    fn wake_collectors(&mut self, daemon: usize) {
+        if self.desired.daemons[daemon].member_of.is_empty() {
+            return;
+        }
+        for (group, _) in &self.produces_in[daemon] {
+            for member in &self.desired.groups[*group].aggregators {
+                self.tracks[member.daemon].dirty = true;
+            }
+        }
+    }
+
+    /// What became of an order: for each step nothing, or the refusal (error number, text). The look at what it
+    /// touched comes first.
+    pub fn done(&mut self, daemon: usize, outcomes: Vec<(Step, Result<(), (u32, String)>)>, now_ms: u64) {
+        let name = self.desired.daemons[daemon].name.clone();
+        let mut news = Vec::new();
+        let track = &mut self.tracks[daemon];
+        track.busy = false;
+        track.dirty = true;
+        for (step, outcome) in outcomes {
+            let refusal = outcome.err().filter(|(errno, _)| !step.tolerates.contains(errno));
+            match refusal {
+                None => {
+                    if !track.memory.refusals.is_empty() {
+                        track.memory.refusals.remove(&step.key());
+                    }
+                    if let Some((key, value)) = step.mark {
+                        track.memory.marks.insert(key, value);
+                    }
+                }
+                Some((errno, text)) => {
+                    let key = step.key();
+                    let text = if text.is_empty() { format!("error {errno}") } else { text };
+                    if !track.memory.refusals.contains_key(&key) {
+                        news.push(format!("{key}: {text}"));
+                    }
+                    track.memory.refuse(key, text, now_ms);
+                }
+            }
+        }
+        for text in news {
+            self.tell("refused", &name, text);
+        }
+    }
+
+    /// The orders that follow from all that is known.
+    pub fn decide(&mut self, now_ms: u64) -> Vec<Order> {
+        if self.leading && !self.hands_off {
+            self.rebalance(now_ms);
+        }
+        let mut orders = Vec::new();
+        for daemon in 0..self.tracks.len() {
+            let track = &self.tracks[daemon];
+            if !track.dirty || track.busy || track.health != Health::Up || !self.mine[daemon] {
+                continue;
+            }
+            let Some(mut plan) = self.plan_for(daemon, now_ms) else { continue };
+            let track = &mut self.tracks[daemon];
+            track.dirty = false;
+            track.recheck_ms = plan.recheck_ms.map(|at_ms| at_ms.max(now_ms + 1));
+            track.held = plan.held;
+            track.waits = plan.waits;
+            track.stopping = plan.stopping;
+            if !plan.steps.is_empty() && !self.hands_off {
+                track.busy = true;
+                plan.steps.truncate(MAX_ORDER_STEPS);
+                orders.push(Order { daemon, steps: plan.steps });
+            }
+            self.clear_suspicion(daemon);
+        }
+        orders
+    }
+
+    /// Daemons that a recheck is due for, with the producers to look at (none: all). To be called before
+    /// [`Self::decide`]; answered by [`Self::look`] and [`Self::looked`].
+    pub fn due_looks(&mut self, now_ms: u64) -> Vec<(usize, Vec<String>)> {
+        let due = |track: &Track| {
+            track.health == Health::Up && !track.busy && track.recheck_ms.is_some_and(|at_ms| at_ms <= now_ms)
+        };
+        let list: Vec<usize> = (0..self.tracks.len()).filter(|at| self.mine[*at] && due(&self.tracks[*at])).collect();
+        let mut due = Vec::with_capacity(list.len());
+        for daemon in list {
+            let track = &mut self.tracks[daemon];
+            track.recheck_ms = None;
+            track.busy = true;
+            due.push((daemon, std::mem::take(&mut track.stopping)));
+        }
+        due
+    }
+
+    /// A look that [`Self::due_looks`] asked for has been given (or failed).
+    pub fn looked(&mut self, daemon: usize) {
+        self.tracks[daemon].busy = false;
+        self.tracks[daemon].dirty = true;
+    }
+
+    /// When [`Self::decide`] is to be called again if nothing happens before.
+    #[must_use]
+    pub fn next_wake_ms(&self) -> Option<u64> {
+        let rechecks = self.tracks.iter().filter(|track| !track.busy).filter_map(|track| track.recheck_ms);
+        rechecks.chain(self.level_ms).min()
+    }
+
+    /// The plan for a daemon as of now; none while it has not been looked at.
+    #[must_use]
+    pub fn plan_for(&self, daemon: usize, now_ms: u64) -> Option<Plan> {
+        let track = &self.tracks[daemon];
+        let seen = track.seen.as_ref()?;
+        let member_of = &self.desired.daemons[daemon].member_of;
+        let ready = member_of.iter().all(|(group, _)| self.assignments[*group].ready);
+        if !ready {
+            return None;
+        }
+        let tools: Vec<groups::Tools<'_>> =
+            member_of.iter().map(|(group, place)| groups::Tools::new(self, *group, *place)).collect();
+        let wants: Vec<_> = tools.iter().map(|tool| |at: usize| tool.wants(at)).collect();
+        let starts: Vec<_> = tools.iter().map(|tool| |at: usize| tool.may_start(at)).collect();
+        let hangs: Vec<_> = tools.iter().map(|tool| |at: usize| tool.hangs(at)).collect();
+        let duties: Vec<Duty<'_>> = tools
+            .iter()
+            .enumerate()
+            .map(|(at, tool)| Duty {
+                group: tool.group(),
+                place: member_of[at].1,
+                wants: &wants[at],
+                may_start: &starts[at],
+                hangs: &hangs[at],
+                sets: tool.sets(),
+            })
+            .collect();
+        Some(plan::plan(&Situation {
+            desired: &self.desired,
+            daemon: &self.desired.daemons[daemon],
+            seen,
+            memory: &track.memory,
+            duties: &duties,
+            now_ms,
+        }))
+    }
+
+    /// An aggregator that had hung is clean once it collects nothing that is another's.
+    fn clear_suspicion(&mut self, daemon: usize) {
+        if !self.tracks[daemon].suspect {
+            return;
+        }
+        let Some(seen) = &self.tracks[daemon].seen else { return };
+        let clean = self.desired.daemons[daemon].member_of.iter().enumerate().all(|(entry, (group, place))| {
+            let tools = groups::Tools::new(self, *group, *place);
+            seen.producers.get(entry).is_none_or(|list| {
+                list.iter().enumerate().all(|(at, producer)| !producer.state.is_active() || tools.wants(at))
+            })
+        });
+        if clean {
+            self.tracks[daemon].suspect = false;
+            self.wake_collectors(daemon);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A changed configuration: what was, what is now, and what is to be removed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::model::{Daemon, Desired};
+use crate::plan::Retired;
+
+use super::{Assignment, Conductor, Health, Track};
+
+/// What a change of the configuration means for the driver. Positions are those of the new configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Change {
+    /// For each daemon its position before; none for a new one, or one that is managed elsewhere now.
+    pub before: Vec<Option<usize>>,
+}
+
+impl Conductor {
+    /// Takes a new configuration. Every daemon has to be looked at afresh.
+    pub fn change(&mut self, mut desired: Desired, now_ms: u64) -> Change {
+        let positions: HashMap<String, usize> =
+            desired.daemons.iter().enumerate().map(|(at, daemon)| (daemon.name.to_string(), at)).collect();
+        // Aggregators that are gone stay until they have let go of what they collected.
+        for (at, daemon) in self.desired.daemons.iter().enumerate() {
+            let track = &self.tracks[at];
+            let was_aggregator = !daemon.member_of.is_empty() || (track.leaving && !track.memory.retired.is_empty());
+            if !positions.contains_key(&*daemon.name) && was_aggregator && track.health != Health::Down {
+                desired.daemons.push(Daemon {
+                    listens: Vec::new(),
+                    plugins: Vec::new(),
+                    advertisers: Vec::new(),
+                    domains: Vec::new(),
+                    member_of: Vec::new(),
+                    ..daemon.clone()
+                });
+            }
+        }
+        let old = std::mem::take(&mut self.desired);
+        let old_positions: HashMap<String, usize> =
+            old.daemons.iter().enumerate().map(|(at, daemon)| (daemon.name.to_string(), at)).collect();
+        let names_before: Vec<Retired> = (0..old.daemons.len()).map(|at| names(&old, at)).collect();
+        let held: BTreeMap<String, BTreeMap<String, String>> = {
+            self.desired = old;
+            (0..self.desired.groups.len())
+                .filter(|group| self.assignments[*group].ready)
+                .map(|group| (self.desired.groups[group].name.to_string(), self.export(group)))
+                .collect()
+        };
+        let old = std::mem::replace(&mut self.desired, desired);
+        let mut tracks: Vec<Track> = Vec::with_capacity(self.desired.daemons.len());
+        let mut before = Vec::with_capacity(self.desired.daemons.len());
+        for (at, daemon) in self.desired.daemons.iter().enumerate() {
+            let was = old_positions.get(&*daemon.name).copied();
+            let same_place = was.filter(|was| old.daemons[*was].control == daemon.control);
+            let mut track = match same_place {
+                Some(was) => self.tracks[was].clone(),
+                None => Track { since_ms: now_ms, ..Track::default() },
+            };
+            track.seen = None;
+            track.busy = false;
+            track.dirty = true;
+            track.recheck_ms = None;
+            track.leaving = at >= positions.len();
+            if let Some(was) = same_place {
+                retire(&mut track.memory.retired, &names_before[was], &names(&self.desired, at));
+            }
+            tracks.push(track);
+            before.push(same_place);
+        }
+        self.tracks = tracks;
+        self.mine = vec![true; self.tracks.len()];
+        self.index();
+        self.assignments = self.desired.groups.iter().map(|_| Assignment::default()).collect();
+        for group in 0..self.assignments.len() {
+            self.refresh_units(group);
+            if let Some(held) = held.get(&*self.desired.groups[group].name) {
+                self.import(group, held);
+            }
+            self.assignments[group].dirty = true;
+        }
+        let (added, gone) = (
+            self.desired.daemons.iter().filter(|daemon| !old_positions.contains_key(&*daemon.name)).count(),
+            old_positions.keys().filter(|name| !positions.contains_key(*name)).count(),
+        );
+        let text = format!("configuration changed: {added} daemons added, {gone} removed");
+        self.tell("config", "cluster", text);
+        Change { before }
+    }
+
+    /// Whether a daemon that is no longer configured has let go of everything.
+    #[must_use]
+    pub fn has_left(&self, daemon: usize) -> bool {
+        let track = &self.tracks[daemon];
+        track.leaving && (track.memory.retired.is_empty() || track.health == Health::Down)
+    }
+}
+
+/// Everything that a configuration names on a daemon.
+fn names(desired: &Desired, at: usize) -> Retired {
+    let daemon = &desired.daemons[at];
+    let mut names = Retired::default();
+    names.plugins.extend(daemon.plugins.iter().map(|plugin| plugin.name.to_string()));
+    names.advertisers.extend(daemon.advertisers.iter().map(|object| object.name.to_string()));
+    for (group, place) in &daemon.member_of {
+        let group = &desired.groups[*group];
+        let defined = group.producers.iter().filter(|p| p.source != crate::model::Source::Advertised);
+        names.producers.extend(defined.map(|producer| producer.name.to_string()));
+        names.updaters.extend(group.updaters.iter().map(|updater| updater.name_on(&daemon.name)));
+        names.plugins.extend(group.plugins.iter().map(|plugin| plugin.name.to_string()));
+        let stores = group.stores.iter().filter(|(other, _)| other == place);
+        names.stores.extend(stores.map(|(_, store)| store.name.to_string()));
+    }
+    names
+}
+
+fn retire(retired: &mut Retired, before: &Retired, after: &Retired) {
+    let parts: [(&mut BTreeSet<String>, &BTreeSet<String>, &BTreeSet<String>); 5] = [
+        (&mut retired.producers, &before.producers, &after.producers),
+        (&mut retired.updaters, &before.updaters, &after.updaters),
+        (&mut retired.stores, &before.stores, &after.stores),
+        (&mut retired.plugins, &before.plugins, &after.plugins),
+        (&mut retired.advertisers, &before.advertisers, &after.advertisers),
+    ];
+    for (retired, before, after) in parts {
+        retired.extend(before.difference(after).cloned());
+        retired.retain(|name| !after.contains(name));
+    }
+}

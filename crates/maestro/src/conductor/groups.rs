@@ -1,0 +1,506 @@
+//! Who carries what: units, their weights, adoption of what is found, the balance, and what follows for one aggregator.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::balance::{self, Bin, Work};
+use crate::model::{BalanceBy, Group, Name, Source, Weigh};
+use crate::plan::{escape, exactly};
+use crate::seen::State;
+
+use super::{Conductor, Health, MAX_SETTLE_MS};
+
+/// What is assigned as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Unit {
+    /// The producer.
+    pub producer: u32,
+    /// One set of it, where single sets are divided.
+    pub set: Option<Name>,
+}
+
+/// Who carries what in a group.
+#[derive(Clone, Debug, Default)]
+pub struct Assignment {
+    /// The units. Without sets, unit and producer have the same position.
+    pub units: Vec<Unit>,
+    /// The place in the group of the aggregator of each unit.
+    pub at: Vec<Option<u16>>,
+    /// Whether it has been decided at least once.
+    pub ready: bool,
+    /// Counts its changes.
+    pub generation: u64,
+    pub(super) dirty: bool,
+    by_sets: bool,
+}
+
+impl Assignment {
+    /// Whether the aggregator at `place` carries something of a producer.
+    #[must_use]
+    pub fn carries(&self, producer: usize, place: usize) -> bool {
+        let here = |at: &Option<u16>| at.is_some_and(|at| usize::from(at) == place);
+        if self.by_sets {
+            return self.units.iter().zip(&self.at).any(|(unit, at)| unit.producer as usize == producer && here(at));
+        }
+        self.at.get(producer).is_some_and(here)
+    }
+
+    /// How many units each of `count` aggregators carries.
+    #[must_use]
+    pub fn counts(&self, count: usize) -> Vec<usize> {
+        let mut counts = vec![0; count];
+        for at in self.at.iter().flatten() {
+            if let Some(count) = counts.get_mut(usize::from(*at)) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+}
+
+/// Weight of a set of which nothing is known, bytes per second at one sample per second.
+const UNKNOWN_SET_BYTES: u64 = 1_000;
+
+impl Conductor {
+    /// Brings the list of units up to date, keeping what is assigned.
+    pub(super) fn refresh_units(&mut self, group: usize) {
+        let desired = &self.desired.groups[group];
+        let by_sets = desired.by == BalanceBy::Sets && desired.producers.iter().any(|p| self.is_sampler(p.daemon));
+        let assignment = &self.assignments[group];
+        if !by_sets {
+            if assignment.units.len() != desired.producers.len() || assignment.by_sets {
+                let kept = self.places_by_producer(group);
+                let assignment = &mut self.assignments[group];
+                let count = u32::try_from(desired.producers.len()).unwrap_or(u32::MAX);
+                assignment.units = (0..count).map(|producer| Unit { producer, set: None }).collect();
+                assignment.at = (0..count).map(|producer| kept.get(&producer).copied()).collect();
+                assignment.by_sets = false;
+                assignment.dirty = true;
+            }
+            return;
+        }
+        let mut units = Vec::new();
+        for (at, producer) in desired.producers.iter().enumerate() {
+            let at = u32::try_from(at).unwrap_or(u32::MAX);
+            let mut sets = self.sets_of(producer.daemon);
+            if sets.is_empty() {
+                units.push(Unit { producer: at, set: None });
+            }
+            units.extend(sets.drain(..).map(|set| Unit { producer: at, set: Some(set) }));
+        }
+        if units == assignment.units && assignment.by_sets {
+            return;
+        }
+        let kept: HashMap<&Unit, u16> =
+            assignment.units.iter().zip(&assignment.at).filter_map(|(unit, at)| Some((unit, (*at)?))).collect();
+        let at = units.iter().map(|unit| kept.get(unit).copied()).collect();
+        let assignment = &mut self.assignments[group];
+        assignment.at = at;
+        assignment.units = units;
+        assignment.by_sets = true;
+        assignment.dirty = true;
+    }
+
+    fn places_by_producer(&self, group: usize) -> HashMap<u32, u16> {
+        let assignment = &self.assignments[group];
+        assignment.units.iter().zip(&assignment.at).filter_map(|(unit, at)| Some((unit.producer, (*at)?))).collect()
+    }
+
+    fn is_sampler(&self, daemon: Option<usize>) -> bool {
+        daemon.is_some_and(|daemon| self.desired.daemons[daemon].member_of.is_empty())
+    }
+
+    /// The sets of a sampler: those it has, and those it will have when it is configured.
+    pub(super) fn sets_of(&self, daemon: Option<usize>) -> Vec<Name> {
+        let Some(daemon) = daemon else { return Vec::new() };
+        let desired = &self.desired.daemons[daemon];
+        let seen = self.tracks[daemon].seen.as_ref();
+        let mut sets: Vec<Name> =
+            seen.map(|seen| seen.sets.keys().map(|set| set.as_str().into()).collect()).unwrap_or_default();
+        for plugin in &desired.plugins {
+            let there = seen.and_then(|seen| seen.plugins.get(&*plugin.name));
+            let has_sets = there.is_some_and(|there| !there.sets.is_empty());
+            if let Some(set) = &plugin.set
+                && !has_sets
+                && !sets.contains(set)
+            {
+                sets.push(set.clone());
+            }
+        }
+        sets
+    }
+
+    fn weights(&self, group: usize) -> Vec<u64> {
+        let desired = &self.desired.groups[group];
+        let assignment = &self.assignments[group];
+        let equal = desired.weigh == Weigh::Equal;
+        if assignment.by_sets {
+            let weigh = |unit: &Unit| {
+                let producer = &desired.producers[unit.producer as usize];
+                let set = producer.daemon.zip(unit.set.as_ref());
+                let bytes = set.and_then(|(daemon, set)| self.set_traffic(daemon, set));
+                match producer.weight {
+                    Some(weight) => weight.max(1),
+                    None if equal => 1,
+                    None => bytes.unwrap_or(UNKNOWN_SET_BYTES).max(1),
+                }
+            };
+            return assignment.units.iter().map(weigh).collect();
+        }
+        let known = |producer: &crate::model::Producer| {
+            let traffic = producer.daemon.filter(|daemon| self.desired.daemons[*daemon].member_of.is_empty());
+            traffic.and_then(|daemon| self.tracks[daemon].traffic).filter(|traffic| *traffic > 0)
+        };
+        let (mut sum, mut count) = (0_u64, 0_u64);
+        let mut weights: Vec<u64> = desired
+            .producers
+            .iter()
+            .map(|producer| match producer.weight {
+                Some(weight) => weight.max(1),
+                None if equal => 1,
+                None => known(producer).map_or(0, |traffic| {
+                    sum += traffic;
+                    count += 1;
+                    traffic
+                }),
+            })
+            .collect();
+        // What is not known weighs as much as the others do on average.
+        let mean = sum.checked_div(count).unwrap_or(1).max(1);
+        weights.iter_mut().filter(|weight| **weight == 0).for_each(|weight| *weight = mean);
+        weights
+    }
+
+    fn set_traffic(&self, daemon: usize, set: &str) -> Option<u64> {
+        let seen = self.tracks[daemon].seen.as_ref()?.sets.get(set)?;
+        let interval_us = u64::try_from(seen.schedule?.interval_us).ok().filter(|us| *us > 0)?;
+        Some(seen.data_bytes.saturating_mul(1_000_000) / interval_us)
+    }
+
+    /// The aggregators of a group as places for work.
+    pub(super) fn bins(&self, group: usize, now_ms: u64) -> Vec<Bin> {
+        let members = &self.desired.groups[group].aggregators;
+        let bin = |member: &crate::model::Member| {
+            let track = &self.tracks[member.daemon];
+            let name = &self.desired.daemons[member.daemon].name;
+            let open = track.health == Health::Up && track.seen.is_some() && !self.drained.contains(name);
+            let settled = track.failures.is_empty() || now_ms >= track.since_ms + self.settle_ms(member.daemon);
+            Bin { capacity: member.capacity, open, settled }
+        };
+        members.iter().map(bin).collect()
+    }
+
+    fn settle_ms(&self, daemon: usize) -> u64 {
+        let failures = u32::try_from(self.tracks[daemon].failures.len()).unwrap_or(u32::MAX);
+        let factor = 1_u64 << failures.saturating_sub(1).min(10);
+        self.settings.settle_ms.saturating_mul(factor).min(MAX_SETTLE_MS.max(self.settings.settle_ms))
+    }
+
+    /// Whether all aggregators of a group are known, or have had their time.
+    fn is_synced(&self, group: usize, now_ms: u64) -> bool {
+        let in_time = now_ms < self.started_ms + self.settings.sync_ms;
+        let members = &self.desired.groups[group].aggregators;
+        members.iter().all(|member| match self.tracks[member.daemon].health {
+            Health::Unknown => !in_time,
+            Health::Up => self.tracks[member.daemon].seen.is_some() || !in_time,
+            Health::Hung | Health::Down => true,
+        })
+    }
+
+    pub(super) fn rebalance(&mut self, now_ms: u64) {
+        let passed_s = now_ms.saturating_sub(self.refilled_ms) as f64 / 1000.0;
+        let most = self.settings.moves_per_s.max(1.0);
+        self.allowance = (self.allowance + passed_s * self.settings.moves_per_s).min(most);
+        self.refilled_ms = now_ms;
+        let due = self.level_ms.is_some_and(|at_ms| at_ms <= now_ms);
+        if due {
+            self.level_ms = None;
+        }
+        for group in 0..self.assignments.len() {
+            if self.assignments[group].dirty || due || !self.assignments[group].ready {
+                self.rebalance_group(group, now_ms);
+            }
+        }
+    }
+
+    fn rebalance_group(&mut self, group: usize, now_ms: u64) {
+        if !self.is_synced(group, now_ms) {
+            self.wake_at(self.started_ms + self.settings.sync_ms);
+            return;
+        }
+        self.refresh_units(group);
+        let first = !self.assignments[group].ready;
+        if first {
+            self.adopt(group);
+        }
+        let before = self.assignments[group].at.clone();
+        let weights = self.weights(group);
+        let bins = self.bins(group, now_ms);
+        let mut at = before.clone();
+        let restricted = self.desired.groups[group].producers.iter().any(|p| p.source == Source::Advertised);
+        let allowed = |unit: usize, bin: usize| self.is_allowed(group, unit, bin);
+        let work = Work { weights: &weights, bins: &bins, allowed: if restricted { Some(&allowed) } else { None } };
+        let placed = balance::place(&work, &mut at);
+        let budget = self.allowance.floor().max(0.0) as usize;
+        let levelled = balance::level(&work, &mut at, budget);
+        let unsettled = bins.iter().any(|bin| bin.open && !bin.settled);
+        self.allowance -= levelled.len() as f64;
+        if levelled.len() >= budget.max(1) || unsettled || (budget == 0 && self.settings.moves_per_s > 0.0) {
+            self.wake_at(now_ms + 200);
+        }
+        let assignment = &mut self.assignments[group];
+        assignment.at = at;
+        assignment.dirty = false;
+        assignment.ready = true;
+        if first || !placed.is_empty() || !levelled.is_empty() {
+            assignment.generation += 1;
+            self.wake_members(group, &before, first);
+            self.tell_moves(group, &before, placed.len(), levelled.len());
+        }
+    }
+
+    fn wake_at(&mut self, at_ms: u64) {
+        self.level_ms = Some(self.level_ms.map_or(at_ms, |other| other.min(at_ms)));
+    }
+
+    /// Those who gain or lose something look again.
+    pub(super) fn wake_members(&mut self, group: usize, before: &[Option<u16>], all: bool) {
+        let members = &self.desired.groups[group].aggregators;
+        let mut touched = vec![all; members.len()];
+        for (old, new) in before.iter().zip(&self.assignments[group].at) {
+            if old != new {
+                for place in [old, new].into_iter().flatten() {
+                    if let Some(touched) = touched.get_mut(usize::from(*place)) {
+                        *touched = true;
+                    }
+                }
+            }
+        }
+        for (member, touched) in members.iter().zip(touched) {
+            self.tracks[member.daemon].dirty |= touched;
+        }
+    }
+
+    fn tell_moves(&mut self, group: usize, before: &[Option<u16>], placed: usize, levelled: usize) {
+        let assignment = &self.assignments[group];
+        let changes = before.iter().zip(&assignment.at).filter(|(old, new)| old != new && old.is_some());
+        let mut ways: BTreeMap<(u16, u16), usize> = BTreeMap::new();
+        for (old, new) in changes {
+            if let (Some(old), Some(new)) = (old, new) {
+                *ways.entry((*old, *new)).or_default() += 1;
+            }
+        }
+        let name = |place: u16| {
+            let member = self.desired.groups[group].aggregators.get(usize::from(place));
+            member.map_or_else(|| "?".to_owned(), |member| self.desired.daemons[member.daemon].name.to_string())
+        };
+        let list: Vec<String> = ways
+            .iter()
+            .map(|((old, new), count)| format!("{count} from {} to {}", name(*old), name(*new)))
+            .collect();
+        let subject = self.desired.groups[group].name.clone();
+        let text = match (list.is_empty(), levelled) {
+            (true, _) => format!("{placed} assigned"),
+            (false, 0) => format!("moved {}", list.join(", ")),
+            (false, _) => format!("moved to even the load: {}", list.join(", ")),
+        };
+        self.tell(if list.is_empty() { "assigned" } else { "moved" }, &subject, text);
+    }
+
+    fn is_allowed(&self, group: usize, unit: usize, place: usize) -> bool {
+        let producer = self.assignments[group].units[unit].producer as usize;
+        if self.desired.groups[group].producers[producer].source != Source::Advertised {
+            return true;
+        }
+        self.state_on(group, place, producer) != State::Absent
+    }
+
+    /// The state of a producer on an aggregator.
+    pub(super) fn state_on(&self, group: usize, place: usize, producer: usize) -> State {
+        let daemon = self.desired.groups[group].aggregators[place].daemon;
+        let entry = self.desired.daemons[daemon].member_of.iter().position(|(other, _)| *other == group);
+        let seen = self.tracks[daemon].seen.as_ref();
+        let list = seen.zip(entry).and_then(|(seen, entry)| seen.producers.get(entry));
+        list.and_then(|list| list.get(producer)).map_or(State::Absent, |producer| producer.state)
+    }
+
+    /// What runs stays where it runs: whoever is found collecting a unit keeps it.
+    fn adopt(&mut self, group: usize) {
+        let desired = &self.desired.groups[group];
+        let remembered = self.remembered.get(&*desired.name);
+        let mut loads = vec![0_usize; desired.aggregators.len()];
+        let mut at = self.assignments[group].at.clone();
+        for (unit, place) in self.assignments[group].units.iter().zip(&mut at) {
+            if place.is_some() {
+                continue;
+            }
+            let known = remembered.and_then(|known| known.get(&self.unit_key(group, unit)));
+            let known = known.and_then(|name| {
+                let is = |member: &crate::model::Member| *self.desired.daemons[member.daemon].name == **name;
+                desired.aggregators.iter().position(is)
+            });
+            let runs = |place: &usize| self.collects(group, *place, unit);
+            let found = known.filter(runs).or_else(|| {
+                (0..desired.aggregators.len()).filter(runs).min_by_key(|place| loads[*place])
+            });
+            if let Some(found) = found.or(known) {
+                loads[found] += 1;
+                *place = u16::try_from(found).ok();
+            }
+        }
+        self.assignments[group].at = at;
+    }
+
+    /// The name under which a unit is remembered.
+    pub(super) fn unit_key(&self, group: usize, unit: &Unit) -> String {
+        let producer = &self.desired.groups[group].producers[unit.producer as usize].name;
+        unit.set.as_ref().map_or_else(|| producer.to_string(), |set| format!("{producer} {set}"))
+    }
+
+    /// Whether an aggregator that answers is seen collecting a unit.
+    pub(super) fn collects(&self, group: usize, place: usize, unit: &Unit) -> bool {
+        let daemon = self.desired.groups[group].aggregators[place].daemon;
+        let track = &self.tracks[daemon];
+        if track.health != Health::Up || !self.state_on(group, place, unit.producer as usize).is_active() {
+            return false;
+        }
+        let (Some(set), Some(seen)) = (&unit.set, &track.seen) else { return true };
+        let wanted = (exactly(set), false);
+        seen.updaters.values().any(|updater| updater.matches.contains(&wanted))
+    }
+
+    /// Takes over an assignment decided by another manager. Keys as [`Self::export`] gives them.
+    pub fn import(&mut self, group: usize, held: &BTreeMap<String, String>) {
+        self.refresh_units(group);
+        let places: HashMap<&str, u16> = self.desired.groups[group]
+            .aggregators
+            .iter()
+            .enumerate()
+            .filter_map(|(place, member)| {
+                Some((&*self.desired.daemons[member.daemon].name, u16::try_from(place).ok()?))
+            })
+            .collect();
+        let at: Vec<Option<u16>> = self.assignments[group]
+            .units
+            .iter()
+            .map(|unit| held.get(&self.unit_key(group, unit)).and_then(|name| places.get(name.as_str()).copied()))
+            .collect();
+        let before = std::mem::replace(&mut self.assignments[group].at, at);
+        let first = !std::mem::replace(&mut self.assignments[group].ready, true);
+        self.wake_members(group, &before, first);
+    }
+
+    /// Who carries what, by names: what [`Self::import`] and [`Conductor::remember`] take.
+    #[must_use]
+    pub fn export(&self, group: usize) -> BTreeMap<String, String> {
+        let assignment = &self.assignments[group];
+        let name = |place: u16| {
+            let member = self.desired.groups[group].aggregators.get(usize::from(place))?;
+            Some(self.desired.daemons[member.daemon].name.to_string())
+        };
+        let pairs = assignment.units.iter().zip(&assignment.at);
+        pairs.filter_map(|(unit, at)| Some((self.unit_key(group, unit), name((*at)?)?))).collect()
+    }
+}
+
+/// What one aggregator asks about one group.
+pub(super) struct Tools<'a> {
+    conductor: &'a Conductor,
+    group: usize,
+    place: usize,
+    /// Which producers it carries, where sets are divided.
+    carried: Option<Vec<bool>>,
+    /// Producers of which a set leaves: only a new connection forgets it.
+    purged: Vec<usize>,
+    /// Other members within reach: their producers.
+    others: Vec<Option<&'a [crate::seen::ProducerSeen]>>,
+}
+
+impl<'a> Tools<'a> {
+    pub(super) fn new(conductor: &'a Conductor, group: usize, place: usize) -> Self {
+        let desired = &conductor.desired.groups[group];
+        let assignment = &conductor.assignments[group];
+        let mut others = Vec::new();
+        for (other, member) in desired.aggregators.iter().enumerate() {
+            let track = &conductor.tracks[member.daemon];
+            if other == place || track.health != Health::Up {
+                continue;
+            }
+            let entry = conductor.desired.daemons[member.daemon].member_of.iter().position(|(g, _)| *g == group);
+            let list = track.seen.as_ref().zip(entry).and_then(|(seen, entry)| seen.producers.get(entry));
+            others.push(list.map(Vec::as_slice));
+        }
+        let mut tools = Self { conductor, group, place, carried: None, purged: Vec::new(), others };
+        if assignment.by_sets {
+            let mut carried = vec![false; desired.producers.len()];
+            for (unit, at) in assignment.units.iter().zip(&assignment.at) {
+                carried[unit.producer as usize] |= at.is_some_and(|at| usize::from(at) == place);
+            }
+            tools.carried = Some(carried);
+            tools.purged = tools.find_purged();
+        }
+        tools
+    }
+
+    pub(super) fn group(&self) -> &'a Group {
+        &self.conductor.desired.groups[self.group]
+    }
+
+    pub(super) fn wants(&self, producer: usize) -> bool {
+        match &self.carried {
+            Some(carried) => carried[producer] && !self.purged.contains(&producer),
+            None => {
+                let at = self.conductor.assignments[self.group].at.get(producer).copied().flatten();
+                at.is_some_and(|at| usize::from(at) == self.place)
+            }
+        }
+    }
+
+    pub(super) fn may_start(&self, producer: usize) -> bool {
+        // Where sets are divided several aggregators may collect from one sampler.
+        self.carried.is_some()
+            || self.others.iter().all(|other| {
+                other.is_some_and(|list| list.get(producer).is_none_or(|seen| !seen.state.is_active()))
+            })
+    }
+
+    pub(super) fn hangs(&self, producer: usize) -> bool {
+        let Some(daemon) = self.group().producers[producer].daemon else { return false };
+        let track = &self.conductor.tracks[daemon];
+        let aggregator = !self.conductor.desired.daemons[daemon].member_of.is_empty();
+        aggregator && (track.health == Health::Hung || (track.suspect && track.health == Health::Up))
+    }
+
+    pub(super) fn sets(&self) -> Option<Vec<String>> {
+        self.carried.as_ref()?;
+        let assignment = &self.conductor.assignments[self.group];
+        let mine = assignment.units.iter().zip(&assignment.at).filter(|(_, at)| {
+            at.is_some_and(|at| usize::from(at) == self.place)
+        });
+        let mut sets: Vec<String> =
+            mine.filter_map(|(unit, _)| unit.set.as_ref()).map(|set| exactly(set)).collect();
+        if sets.is_empty() {
+            // An updater without any match takes everything.
+            sets.push(format!("^{}$", escape("(nothing)")));
+        }
+        Some(sets)
+    }
+
+    fn find_purged(&self) -> Vec<usize> {
+        let member = &self.group().aggregators[self.place];
+        let Some(seen) = &self.conductor.tracks[member.daemon].seen else { return Vec::new() };
+        let assignment = &self.conductor.assignments[self.group];
+        let leaving = |unit: &Unit| {
+            unit.set.as_ref().is_some_and(|set| {
+                let matched = (exactly(set), false);
+                seen.updaters.values().any(|updater| updater.matches.contains(&matched))
+            })
+        };
+        let there = |producer: usize| {
+            self.conductor.state_on(self.group, self.place, producer).is_active()
+        };
+        let elsewhere = assignment.units.iter().zip(&assignment.at).filter(|(unit, at)| {
+            at.is_some_and(|at| usize::from(at) != self.place) && there(unit.producer as usize) && leaving(unit)
+        });
+        elsewhere.map(|(unit, _)| unit.producer as usize).collect()
+    }
+}

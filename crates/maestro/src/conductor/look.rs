@@ -1,0 +1,268 @@
+//! What a daemon says it has, taken in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use campanile_ldms::api::advertise::Listener;
+use campanile_ldms::api::plugin::{Plugin, SetsOfPlugin};
+use campanile_ldms::api::producer::Producer as ProducerStatus;
+use campanile_ldms::api::store::Store as StoreStatus;
+use campanile_ldms::api::updater::{Updater, UpdaterMatches};
+use campanile_ldms::wire::dir::DirEntry;
+
+use crate::model::{Producer, ProducerExtra, Schedule, Source};
+use crate::seen::{Differs, PluginSeen, ProducerSeen, Seen, SetSeen, State, StoreSeen, UpdaterSeen};
+
+use super::Conductor;
+
+/// A look at one daemon: the parts that were asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// Changes of its configuration, as it said before the rest.
+    pub cfg_cntr: Option<u64>,
+    /// Its producers.
+    pub producers: Option<Vec<ProducerStatus>>,
+    /// Whether those are all of them.
+    pub all_producers: bool,
+    /// Its updaters.
+    pub updaters: Option<Vec<Updater>>,
+    /// Their matches.
+    pub matches: Option<Vec<UpdaterMatches>>,
+    /// Its plugin instances.
+    pub plugins: Option<Vec<Plugin>>,
+    /// The sets of its samplers.
+    pub plugin_sets: Option<Vec<SetsOfPlugin>>,
+    /// The sets it has.
+    pub directory: Option<Vec<DirEntry>>,
+    /// Its storage policies.
+    pub stores: Option<Vec<StoreStatus>>,
+    /// Its listeners for advertisements.
+    pub listeners: Option<Vec<Listener>>,
+}
+
+impl Conductor {
+    /// Takes in a look at a daemon.
+    pub fn look(&mut self, daemon: usize, look: Look, now_ms: u64) {
+        if let Some(cfg_cntr) = look.cfg_cntr {
+            let memory = &mut self.tracks[daemon].memory;
+            if cfg_cntr < memory.cfg_cntr {
+                memory.forget_life();
+            }
+            memory.cfg_cntr = cfg_cntr;
+        }
+        let mut seen = self.tracks[daemon].seen.take().unwrap_or_default();
+        if let Some(cfg_cntr) = look.cfg_cntr {
+            seen.cfg_cntr = cfg_cntr;
+        }
+        if let Some(producers) = look.producers {
+            self.look_at_producers(daemon, &mut seen, producers, look.all_producers);
+        }
+        if let Some(updaters) = look.updaters {
+            look_at_updaters(&mut seen, updaters, look.matches.unwrap_or_default());
+        }
+        if let Some(plugins) = look.plugins {
+            let sets: BTreeMap<String, Vec<String>> =
+                look.plugin_sets.unwrap_or_default().into_iter().map(|entry| (entry.plugin, entry.sets)).collect();
+            let seen_as = |plugin: Plugin| {
+                let sets = sets.get(&plugin.name).cloned().unwrap_or_default();
+                (plugin.name, PluginSeen { plugin: plugin.plugin, sets })
+            };
+            seen.plugins = plugins.into_iter().map(seen_as).collect();
+        }
+        if let Some(directory) = look.directory {
+            look_at_sets(&mut seen, directory, now_ms);
+            self.tracks[daemon].traffic = Some(traffic(&seen));
+        }
+        if let Some(stores) = look.stores {
+            seen.stores = stores.into_iter().map(|store| (store.name.clone(), store_seen(store))).collect();
+        }
+        if let Some(listeners) = look.listeners {
+            seen.listeners =
+                listeners.into_iter().map(|listener| (listener.name, listener.state == "running")).collect();
+        }
+        self.forget_removed(daemon, &seen, look.all_producers);
+        self.observe(daemon, seen);
+    }
+
+    /// Takes in a whole picture of a daemon.
+    pub fn observe(&mut self, daemon: usize, seen: Seen) {
+        let track = &mut self.tracks[daemon];
+        let first = track.seen.is_none();
+        track.seen = Some(seen);
+        track.dirty = true;
+        for (group, _) in &self.desired.daemons[daemon].member_of {
+            let assignment = &mut self.assignments[*group];
+            assignment.dirty |= first || !assignment.ready || self.desired.groups[*group].producers.len() != assignment.units.len();
+        }
+        for (group, _) in &self.produces_in[daemon].clone() {
+            if self.desired.groups[*group].by == crate::model::BalanceBy::Sets {
+                self.refresh_units(*group);
+            }
+        }
+        self.wake_waiting(daemon);
+    }
+
+    /// Others of the group may wait for this one to let go of a producer.
+    pub(super) fn wake_waiting(&mut self, daemon: usize) {
+        for (group, _) in &self.desired.daemons[daemon].member_of {
+            let members = &self.desired.groups[*group].aggregators;
+            for member in members {
+                let track = &mut self.tracks[member.daemon];
+                track.dirty |= track.waits;
+            }
+        }
+    }
+
+    fn look_at_producers(&mut self, daemon: usize, seen: &mut Seen, list: Vec<ProducerStatus>, all: bool) {
+        let member_of = self.desired.daemons[daemon].member_of.clone();
+        if all {
+            seen.strangers.clear();
+            seen.producers.clear();
+        }
+        seen.producers.resize_with(member_of.len(), Vec::new);
+        for (entry, (group, _)) in member_of.iter().enumerate() {
+            seen.producers[entry].resize(self.desired.groups[*group].producers.len(), ProducerSeen::default());
+        }
+        for status in list {
+            let place = member_of.iter().enumerate().find_map(|(entry, (group, _))| {
+                Some((entry, *group, *self.desired.groups[*group].index.get(status.name.as_str())?))
+            });
+            if let Some((entry, group, at)) = place {
+                let differs = differs(&self.desired.groups[group].producers[at], &status);
+                seen.producers[entry][at] = ProducerSeen { state: State::from(&status.state), differs };
+            } else if status.kind.starts_with("advertised")
+                && let Some((group, _)) =
+                    member_of.iter().find(|(group, _)| !self.desired.groups[*group].listeners.is_empty())
+            {
+                let entry = member_of.iter().position(|(other, _)| other == group).unwrap_or(0);
+                let at = self.advertised(*group, &status);
+                seen.producers[entry].resize(at + 1, ProducerSeen::default());
+                seen.producers[entry][at] =
+                    ProducerSeen { state: State::from(&status.state), differs: Differs::No };
+            } else {
+                seen.strangers.insert(status.name, State::from(&status.state));
+            }
+        }
+    }
+
+    /// A producer that has advertised itself joins the group.
+    fn advertised(&mut self, group: usize, status: &ProducerStatus) -> usize {
+        let daemon = self.desired.daemons.iter().position(|daemon| {
+            let same_port = daemon.control.as_ref().is_some_and(|control| {
+                status.port == Some(i64::from(control.port)) && control.host == status.host
+            });
+            *daemon.name == *status.name || same_port
+        });
+        let producer = Producer {
+            name: status.name.as_str().into(),
+            source: Source::Advertised,
+            host: status.host.as_str().into(),
+            port: status.port.and_then(|port| u16::try_from(port).ok()).unwrap_or(0),
+            xprt: status.transport.as_str().into(),
+            reconnect_us: status.reconnect_us.unwrap_or(0),
+            domain: None,
+            extra: Arc::new(ProducerExtra::default()),
+            daemon,
+            weight: None,
+        };
+        let at = self.desired.groups[group].add_producer(producer);
+        if let Some(daemon) = daemon
+            && !self.produces_in[daemon].contains(&(group, at))
+        {
+            self.produces_in[daemon].push((group, at));
+        }
+        self.assignments[group].dirty = true;
+        at
+    }
+
+    /// What was to be removed and is gone need not be remembered.
+    fn forget_removed(&mut self, daemon: usize, seen: &Seen, all: bool) {
+        let retired = &mut self.tracks[daemon].memory.retired;
+        if retired.is_empty() {
+            return;
+        }
+        if all {
+            retired.producers.retain(|name| seen.strangers.contains_key(name));
+            retired.advertisers.retain(|name| seen.strangers.contains_key(name));
+        }
+        retired.updaters.retain(|name| seen.updaters.contains_key(name));
+        retired.stores.retain(|name| seen.stores.contains_key(name));
+        retired.plugins.retain(|name| seen.plugins.contains_key(name));
+    }
+}
+
+fn differs(wanted: &Producer, status: &ProducerStatus) -> Differs {
+    let Source::Defined(kind) = wanted.source else { return Differs::No };
+    let domain = wanted.domain.as_ref().map_or("DEFAULT", |domain| &*domain.name);
+    let port = status.port == Some(i64::from(wanted.port))
+        || kind == campanile_ldms::api::producer::ProducerType::Passive;
+    let same = status.host == *wanted.host
+        && port
+        && status.transport == *wanted.xprt
+        && status.kind == kind.to_string()
+        && (status.auth == domain || status.auth.is_empty());
+    match (same, status.reconnect_us == Some(wanted.reconnect_us)) {
+        (false, _) => Differs::Definition,
+        (true, false) => Differs::Reconnect,
+        (true, true) => Differs::No,
+    }
+}
+
+fn look_at_updaters(seen: &mut Seen, updaters: Vec<Updater>, matches: Vec<UpdaterMatches>) {
+    let mut matches: BTreeMap<String, _> = matches.into_iter().map(|entry| (entry.name, entry.matches)).collect();
+    seen.updaters.clear();
+    for updater in updaters {
+        let matches = matches.remove(&updater.name).unwrap_or_default();
+        let of_schema = |selector: &str| selector.to_ascii_lowercase().starts_with("schema");
+        let seen_as = UpdaterSeen {
+            schedule: Schedule { interval_us: updater.interval.unwrap_or(0), offset_us: updater.offset },
+            mode: updater.mode,
+            auto: updater.auto,
+            running: updater.state == "RUNNING",
+            producers: Arc::new(updater.producers.into_iter().map(|producer| producer.name.into()).collect()),
+            matches: matches.into_iter().map(|entry| (entry.regex, of_schema(&entry.selector))).collect(),
+        };
+        seen.updaters.insert(updater.name, seen_as);
+    }
+}
+
+fn look_at_sets(seen: &mut Seen, directory: Vec<DirEntry>, now_ms: u64) {
+    let mut before = std::mem::take(&mut seen.sets);
+    for entry in directory.into_iter().filter(|entry| entry.flags.contains('L')) {
+        let hint = entry.update_hint_us();
+        let old = before.remove(&entry.name);
+        let changed_ms = match old {
+            Some(old) if old.generation == entry.data_gn => old.changed_ms,
+            _ => now_ms,
+        };
+        let set = SetSeen {
+            data_bytes: entry.data_size,
+            schedule: hint.map(|(interval_us, offset_us)| Schedule { interval_us, offset_us }),
+            generation: entry.data_gn,
+            changed_ms,
+        };
+        seen.sets.insert(entry.name, set);
+    }
+}
+
+fn traffic(seen: &Seen) -> u64 {
+    let rate = |set: &SetSeen| {
+        let interval_us = set.schedule.and_then(|schedule| u64::try_from(schedule.interval_us).ok());
+        interval_us.filter(|us| *us > 0).map_or(0, |us| set.data_bytes.saturating_mul(1_000_000) / us)
+    };
+    seen.sets.values().map(rate).sum()
+}
+
+fn store_seen(store: StoreStatus) -> StoreSeen {
+    let text = |text: String| if text == "-" { String::new() } else { text };
+    let flush_us = store.flush.trim().parse::<f64>().ok().map(|seconds| (seconds * 1e6).round() as i64);
+    StoreSeen {
+        plugin: store.plugin,
+        container: store.container,
+        schema: text(store.schema),
+        regex: text(store.regex),
+        flush_us,
+        decomposition: text(store.decomp),
+        running: store.state == "RUNNING",
+    }
+}
