@@ -117,7 +117,13 @@ pub fn level(work: &Work<'_>, at: &mut [Option<u16>], budget: usize) -> Vec<usiz
 }
 
 /// The unit of `source` whose move to `sink` leaves the heavier of the two lightest; none if no move helps.
-fn best_unit(work: &Work<'_>, at: &[Option<u16>], loads: &[f64], source: usize, sink: usize) -> Option<usize> {
+fn best_unit(
+    work: &Work<'_>,
+    at: &[Option<u16>],
+    loads: &[f64],
+    source: usize,
+    sink: usize,
+) -> Option<usize> {
     let from = u16::try_from(source).ok()?;
     let after = |unit: usize| {
         let weight = work.weights[unit] as f64;

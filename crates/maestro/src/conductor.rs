@@ -100,12 +100,44 @@ pub struct Track {
     /// It is no longer in the configuration.
     leaving: bool,
     busy: bool,
-    dirty: bool,
     /// Something waits until another aggregator has let go of it.
     waits: bool,
     /// Producers that were STOPPING.
     stopping: Vec<String>,
+    /// When it is to be looked at again; also in [`Conductor::rechecks`].
     recheck_ms: Option<u64>,
+    /// A number for the last order, when it was given, and how often in a row.
+    last_order: (u64, u64, u32),
+}
+
+/// An order that was carried out and changed nothing is given again after this time, then after twice that, ….
+const REPEAT_MS: u64 = 100;
+/// See [`REPEAT_MS`].
+const MAX_REPEAT_MS: u64 = 10_000;
+
+impl Track {
+    /// Whether an order may be given now: one like the last waits, so that a daemon that accepts everything and does
+    /// nothing is not asked without end.
+    fn may_order(&mut self, steps: &[Step], now_ms: u64) -> bool {
+        let number =
+            steps.iter().flat_map(|step| step.key().into_bytes()).fold(steps.len() as u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
+        let (last, at_ms, times) = self.last_order;
+        if last != number {
+            self.last_order = (number, now_ms, 0);
+            return true;
+        }
+        let wait_ms = REPEAT_MS.saturating_mul(1 << times.min(16)).min(MAX_REPEAT_MS);
+        if now_ms >= at_ms + wait_ms {
+            let times = if now_ms > at_ms + 2 * MAX_REPEAT_MS { 0 } else { times + 1 };
+            self.last_order = (number, now_ms, times);
+            return true;
+        }
+        let again_ms = at_ms + wait_ms;
+        self.recheck_ms = Some(self.recheck_ms.map_or(again_ms, |other| other.min(again_ms)));
+        false
+    }
 }
 
 /// Requests for one daemon.
@@ -131,9 +163,6 @@ pub struct Event {
 /// Events that wait for [`Conductor::take_events`]; the oldest give way.
 const MAX_EVENTS: usize = 10_000;
 
-/// Steps of one order, at most; the rest follows with the next one. A plan may be cut anywhere.
-pub const MAX_ORDER_STEPS: usize = 4_096;
-
 /// The state of the whole decision.
 #[derive(Clone, Debug)]
 pub struct Conductor {
@@ -141,6 +170,10 @@ pub struct Conductor {
     settings: Settings,
     tracks: Vec<Track>,
     assignments: Vec<Assignment>,
+    /// Daemons that need a new plan.
+    dirty: BTreeSet<usize>,
+    /// When which daemon is to be looked at again; entries that a daemon does not confirm are void.
+    rechecks: BTreeSet<(u64, usize)>,
     /// Where each daemon is a producer: group and position.
     produces_in: Vec<Vec<(usize, usize)>>,
     drained: BTreeSet<Name>,
@@ -160,10 +193,13 @@ impl Conductor {
     /// A conductor that knows nothing yet, alone and in charge of all daemons.
     #[must_use]
     pub fn new(desired: Desired, settings: Settings, now_ms: u64) -> Self {
-        let tracks: Vec<Track> = desired.daemons.iter().map(|_| Track { since_ms: now_ms, ..Track::default() }).collect();
+        let tracks: Vec<Track> =
+            desired.daemons.iter().map(|_| Track { since_ms: now_ms, ..Track::default() }).collect();
         let assignments = desired.groups.iter().map(|_| Assignment::default()).collect();
         let mut conductor = Self {
             mine: vec![true; tracks.len()],
+            dirty: (0..tracks.len()).collect(),
+            rechecks: BTreeSet::new(),
             produces_in: Vec::new(),
             desired,
             settings,
@@ -251,7 +287,7 @@ impl Conductor {
         for (daemon, is_mine) in mine.iter().enumerate() {
             if *is_mine && !self.mine[daemon] {
                 self.tracks[daemon].busy = false;
-                self.tracks[daemon].dirty = true;
+                self.dirty.insert(daemon);
             }
         }
         self.leading = leading;
@@ -266,6 +302,10 @@ impl Conductor {
 
     /// Without a majority of the store nobody may change anything.
     pub fn set_hands_off(&mut self, hands_off: bool) {
+        if self.hands_off && !hands_off {
+            self.dirty = (0..self.tracks.len()).collect();
+            self.assignments.iter_mut().for_each(|assignment| assignment.dirty = true);
+        }
         self.hands_off = hands_off;
     }
 
@@ -289,13 +329,14 @@ impl Conductor {
 
     /// A daemon answers; what it has must be given by [`Self::look`].
     pub fn up(&mut self, daemon: usize, now_ms: u64) {
+        self.dirty.insert(daemon);
         let track = &mut self.tracks[daemon];
-        track.dirty = true;
         if track.health == Health::Up {
             return;
         }
         let before = std::mem::replace(&mut track.health, Health::Up);
         track.since_ms = now_ms;
+        track.last_order = (0, 0, 0);
         track.reason.clear();
         if before != Health::Unknown {
             let name = self.desired.daemons[daemon].name.clone();
@@ -349,7 +390,7 @@ impl Conductor {
         }
         for (group, _) in &self.produces_in[daemon] {
             for member in &self.desired.groups[*group].aggregators {
-                self.tracks[member.daemon].dirty = true;
+                self.dirty.insert(member.daemon);
             }
         }
     }
@@ -359,9 +400,9 @@ impl Conductor {
     pub fn done(&mut self, daemon: usize, outcomes: Vec<(Step, Result<(), (u32, String)>)>, now_ms: u64) {
         let name = self.desired.daemons[daemon].name.clone();
         let mut news = Vec::new();
+        self.dirty.insert(daemon);
         let track = &mut self.tracks[daemon];
         track.busy = false;
-        track.dirty = true;
         for (step, outcome) in outcomes {
             let refusal = outcome.err().filter(|(errno, _)| !step.tolerates.contains(errno));
             match refusal {
@@ -394,22 +435,26 @@ impl Conductor {
             self.rebalance(now_ms);
         }
         let mut orders = Vec::new();
-        for daemon in 0..self.tracks.len() {
+        for daemon in std::mem::take(&mut self.dirty) {
             let track = &self.tracks[daemon];
-            if !track.dirty || track.busy || track.health != Health::Up || !self.mine[daemon] {
+            if track.busy || track.health != Health::Up || !self.mine[daemon] {
+                // The end of its order, or its return, brings it back here.
                 continue;
             }
             let Some(mut plan) = self.plan_for(daemon, now_ms) else { continue };
+            let recheck_ms = plan.recheck_ms.map(|at_ms| at_ms.max(now_ms + 1));
             let track = &mut self.tracks[daemon];
-            track.dirty = false;
-            track.recheck_ms = plan.recheck_ms.map(|at_ms| at_ms.max(now_ms + 1));
+            track.recheck_ms = recheck_ms;
             track.held = plan.held;
             track.waits = plan.waits;
             track.stopping = plan.stopping;
-            if !plan.steps.is_empty() && !self.hands_off {
+            plan.steps.truncate(plan::MAX_STEPS);
+            if !plan.steps.is_empty() && !self.hands_off && track.may_order(&plan.steps, now_ms) {
                 track.busy = true;
-                plan.steps.truncate(MAX_ORDER_STEPS);
                 orders.push(Order { daemon, steps: plan.steps });
+            }
+            if let Some(at_ms) = track.recheck_ms {
+                self.rechecks.insert((at_ms, daemon));
             }
             self.clear_suspicion(daemon);
         }
@@ -419,13 +464,18 @@ impl Conductor {
     /// Daemons that a recheck is due for, with the producers to look at (none: all). To be called before
     /// [`Self::decide`]; answered by [`Self::look`] and [`Self::looked`].
     pub fn due_looks(&mut self, now_ms: u64) -> Vec<(usize, Vec<String>)> {
-        let due = |track: &Track| {
-            track.health == Health::Up && !track.busy && track.recheck_ms.is_some_and(|at_ms| at_ms <= now_ms)
-        };
-        let list: Vec<usize> = (0..self.tracks.len()).filter(|at| self.mine[*at] && due(&self.tracks[*at])).collect();
-        let mut due = Vec::with_capacity(list.len());
-        for daemon in list {
+        let mut due = Vec::new();
+        while let Some((at_ms, daemon)) = self.rechecks.first().copied().filter(|(at_ms, _)| *at_ms <= now_ms)
+        {
+            self.rechecks.remove(&(at_ms, daemon));
             let track = &mut self.tracks[daemon];
+            if track.recheck_ms != Some(at_ms)
+                || track.busy
+                || track.health != Health::Up
+                || !self.mine[daemon]
+            {
+                continue;
+            }
             track.recheck_ms = None;
             track.busy = true;
             due.push((daemon, std::mem::take(&mut track.stopping)));
@@ -436,14 +486,14 @@ impl Conductor {
     /// A look that [`Self::due_looks`] asked for has been given (or failed).
     pub fn looked(&mut self, daemon: usize) {
         self.tracks[daemon].busy = false;
-        self.tracks[daemon].dirty = true;
+        self.dirty.insert(daemon);
     }
 
     /// When [`Self::decide`] is to be called again if nothing happens before.
     #[must_use]
     pub fn next_wake_ms(&self) -> Option<u64> {
-        let rechecks = self.tracks.iter().filter(|track| !track.busy).filter_map(|track| track.recheck_ms);
-        rechecks.chain(self.level_ms).min()
+        let recheck_ms = self.rechecks.first().map(|(at_ms, _)| *at_ms);
+        recheck_ms.into_iter().chain(self.level_ms).min()
     }
 
     /// The plan for a daemon as of now; none while it has not been looked at.
@@ -489,12 +539,15 @@ impl Conductor {
             return;
         }
         let Some(seen) = &self.tracks[daemon].seen else { return };
-        let clean = self.desired.daemons[daemon].member_of.iter().enumerate().all(|(entry, (group, place))| {
-            let tools = groups::Tools::new(self, *group, *place);
-            seen.producers.get(entry).is_none_or(|list| {
-                list.iter().enumerate().all(|(at, producer)| !producer.state.is_active() || tools.wants(at))
-            })
-        });
+        let clean =
+            self.desired.daemons[daemon].member_of.iter().enumerate().all(|(entry, (group, place))| {
+                let tools = groups::Tools::new(self, *group, *place);
+                seen.producers.get(entry).is_none_or(|list| {
+                    list.iter()
+                        .enumerate()
+                        .all(|(at, producer)| !producer.state.is_active() || tools.wants(at))
+                })
+            });
         if clean {
             self.tracks[daemon].suspect = false;
             self.wake_collectors(daemon);

@@ -32,8 +32,9 @@ impl Desired {
     pub fn top_groups(&self) -> impl Iterator<Item = usize> + '_ {
         let collected: std::collections::HashSet<usize> =
             self.groups.iter().flat_map(|group| group.producers.iter().filter_map(|p| p.daemon)).collect();
-        (0..self.groups.len())
-            .filter(move |at| !self.groups[*at].aggregators.iter().any(|member| collected.contains(&member.daemon)))
+        (0..self.groups.len()).filter(move |at| {
+            !self.groups[*at].aggregators.iter().any(|member| collected.contains(&member.daemon))
+        })
     }
 }
 

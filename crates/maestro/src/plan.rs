@@ -43,6 +43,9 @@ pub const FIRST_RETRY_MS: u64 = 500;
 /// See [`FIRST_RETRY_MS`].
 pub const MAX_RETRY_MS: u64 = 60_000;
 
+/// Steps that are carried out of one plan; the rest follows with the next one. A plan may be cut anywhere.
+pub const MAX_STEPS: usize = 4_096;
+
 /// Why a step is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
@@ -139,7 +142,8 @@ pub struct Memory {
 impl Memory {
     /// Remembers a refusal of `key` at `now_ms`.
     pub fn refuse(&mut self, key: String, text: String, now_ms: u64) {
-        let refused = self.refusals.entry(key).or_insert(Refused { times: 0, until_ms: 0, text: String::new() });
+        let refused =
+            self.refusals.entry(key).or_insert(Refused { times: 0, until_ms: 0, text: String::new() });
         let wait_ms = FIRST_RETRY_MS.saturating_mul(1 << refused.times.min(16)).min(MAX_RETRY_MS);
         refused.times = refused.times.saturating_add(1);
         refused.until_ms = now_ms + wait_ms;
@@ -276,6 +280,16 @@ impl<'a> Draft<'a> {
         }
         self.plan.steps.push(step);
         true
+    }
+
+    /// Whether a step of this kind about `name` has been refused too recently to be taken.
+    fn is_held(&self, verb: &str, name: &str) -> bool {
+        let refusals = &self.situation.memory.refusals;
+        if refusals.is_empty() {
+            return false;
+        }
+        let refused = refusals.get(&format!("{verb} {name}"));
+        refused.is_some_and(|refused| refused.until_ms > self.situation.now_ms)
     }
 
     fn recheck(&mut self, at_ms: u64) {

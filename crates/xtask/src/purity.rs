@@ -29,13 +29,14 @@ const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
 
 /// Modules that are pure beside every `plan.rs` and the core of `wamp`: what `plan.rs` uses, the codecs of `ldms`, the
 /// rules of an agent.
-const PURE: [(&str, &[&str]); 4] = [
+const PURE: [(&str, &[&str]); 5] = [
     ("ldms", &["api", "hostlist", "link", "time", "wire"]),
     (
         "host",
         &["model", "order", "relaunch", "reload", "requests", "services", "stability", "table", "words"],
     ),
     ("pool", &["config/model", "cycle", "health", "identity", "life", "model", "names", "packing", "room"]),
+    ("maestro", &["balance", "conductor", "model", "seen"]),
     (
         "ocs",
         &[

@@ -22,7 +22,8 @@ impl Conductor {
         // Aggregators that are gone stay until they have let go of what they collected.
         for (at, daemon) in self.desired.daemons.iter().enumerate() {
             let track = &self.tracks[at];
-            let was_aggregator = !daemon.member_of.is_empty() || (track.leaving && !track.memory.retired.is_empty());
+            let was_aggregator =
+                !daemon.member_of.is_empty() || (track.leaving && !track.memory.retired.is_empty());
             if !positions.contains_key(&*daemon.name) && was_aggregator && track.health != Health::Down {
                 desired.daemons.push(Daemon {
                     listens: Vec::new(),
@@ -57,7 +58,6 @@ impl Conductor {
             };
             track.seen = None;
             track.busy = false;
-            track.dirty = true;
             track.recheck_ms = None;
             track.leaving = at >= positions.len();
             if let Some(was) = same_place {
@@ -68,6 +68,8 @@ impl Conductor {
         }
         self.tracks = tracks;
         self.mine = vec![true; self.tracks.len()];
+        self.dirty = (0..self.tracks.len()).collect();
+        self.rechecks.clear();
         self.index();
         self.assignments = self.desired.groups.iter().map(|_| Assignment::default()).collect();
         for group in 0..self.assignments.len() {

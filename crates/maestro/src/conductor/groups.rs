@@ -39,7 +39,11 @@ impl Assignment {
     pub fn carries(&self, producer: usize, place: usize) -> bool {
         let here = |at: &Option<u16>| at.is_some_and(|at| usize::from(at) == place);
         if self.by_sets {
-            return self.units.iter().zip(&self.at).any(|(unit, at)| unit.producer as usize == producer && here(at));
+            return self
+                .units
+                .iter()
+                .zip(&self.at)
+                .any(|(unit, at)| unit.producer as usize == producer && here(at));
         }
         self.at.get(producer).is_some_and(here)
     }
@@ -57,6 +61,9 @@ impl Assignment {
     }
 }
 
+/// While units wait to be moved to level the load, they are looked at again after this time.
+const LEVEL_MS: u64 = 200;
+
 /// Weight of a set of which nothing is known, bytes per second at one sample per second.
 const UNKNOWN_SET_BYTES: u64 = 1_000;
 
@@ -64,7 +71,8 @@ impl Conductor {
     /// Brings the list of units up to date, keeping what is assigned.
     pub(super) fn refresh_units(&mut self, group: usize) {
         let desired = &self.desired.groups[group];
-        let by_sets = desired.by == BalanceBy::Sets && desired.producers.iter().any(|p| self.is_sampler(p.daemon));
+        let by_sets =
+            desired.by == BalanceBy::Sets && desired.producers.iter().any(|p| self.is_sampler(p.daemon));
         let assignment = &self.assignments[group];
         if !by_sets {
             if assignment.units.len() != desired.producers.len() || assignment.by_sets {
@@ -90,8 +98,12 @@ impl Conductor {
         if units == assignment.units && assignment.by_sets {
             return;
         }
-        let kept: HashMap<&Unit, u16> =
-            assignment.units.iter().zip(&assignment.at).filter_map(|(unit, at)| Some((unit, (*at)?))).collect();
+        let kept: HashMap<&Unit, u16> = assignment
+            .units
+            .iter()
+            .zip(&assignment.at)
+            .filter_map(|(unit, at)| Some((unit, (*at)?)))
+            .collect();
         let at = units.iter().map(|unit| kept.get(unit).copied()).collect();
         let assignment = &mut self.assignments[group];
         assignment.at = at;
@@ -102,7 +114,12 @@ impl Conductor {
 
     fn places_by_producer(&self, group: usize) -> HashMap<u32, u16> {
         let assignment = &self.assignments[group];
-        assignment.units.iter().zip(&assignment.at).filter_map(|(unit, at)| Some((unit.producer, (*at)?))).collect()
+        assignment
+            .units
+            .iter()
+            .zip(&assignment.at)
+            .filter_map(|(unit, at)| Some((unit.producer, (*at)?)))
+            .collect()
     }
 
     fn is_sampler(&self, daemon: Option<usize>) -> bool {
@@ -183,16 +200,22 @@ impl Conductor {
             let track = &self.tracks[member.daemon];
             let name = &self.desired.daemons[member.daemon].name;
             let open = track.health == Health::Up && track.seen.is_some() && !self.drained.contains(name);
-            let settled = track.failures.is_empty() || now_ms >= track.since_ms + self.settle_ms(member.daemon);
+            let settled = now_ms >= self.settled_ms(member.daemon);
             Bin { capacity: member.capacity, open, settled }
         };
         members.iter().map(bin).collect()
     }
 
-    fn settle_ms(&self, daemon: usize) -> u64 {
+    /// From when on an aggregator takes part in levelling: at once at the start, later the more often it has failed.
+    fn settled_ms(&self, daemon: usize) -> u64 {
+        if self.tracks[daemon].failures.is_empty() {
+            return 0;
+        }
         let failures = u32::try_from(self.tracks[daemon].failures.len()).unwrap_or(u32::MAX);
         let factor = 1_u64 << failures.saturating_sub(1).min(10);
-        self.settings.settle_ms.saturating_mul(factor).min(MAX_SETTLE_MS.max(self.settings.settle_ms))
+        let settle_ms =
+            self.settings.settle_ms.saturating_mul(factor).min(MAX_SETTLE_MS.max(self.settings.settle_ms));
+        self.tracks[daemon].since_ms + settle_ms
     }
 
     /// Whether all aggregators of a group are known, or have had their time.
@@ -238,14 +261,19 @@ impl Conductor {
         let mut at = before.clone();
         let restricted = self.desired.groups[group].producers.iter().any(|p| p.source == Source::Advertised);
         let allowed = |unit: usize, bin: usize| self.is_allowed(group, unit, bin);
-        let work = Work { weights: &weights, bins: &bins, allowed: if restricted { Some(&allowed) } else { None } };
+        let work =
+            Work { weights: &weights, bins: &bins, allowed: if restricted { Some(&allowed) } else { None } };
         let placed = balance::place(&work, &mut at);
         let budget = self.allowance.floor().max(0.0) as usize;
         let levelled = balance::level(&work, &mut at, budget);
-        let unsettled = bins.iter().any(|bin| bin.open && !bin.settled);
         self.allowance -= levelled.len() as f64;
-        if levelled.len() >= budget.max(1) || unsettled || (budget == 0 && self.settings.moves_per_s > 0.0) {
-            self.wake_at(now_ms + 200);
+        if levelled.len() >= budget && self.settings.moves_per_s > 0.0 {
+            self.wake_at(now_ms + LEVEL_MS);
+        }
+        let members = self.desired.groups[group].aggregators.iter().zip(&bins);
+        let unsettled = members.filter(|(_, bin)| bin.open && !bin.settled);
+        if let Some(at_ms) = unsettled.map(|(member, _)| self.settled_ms(member.daemon)).min() {
+            self.wake_at(at_ms);
         }
         let assignment = &mut self.assignments[group];
         assignment.at = at;
@@ -276,7 +304,9 @@ impl Conductor {
             }
         }
         for (member, touched) in members.iter().zip(touched) {
-            self.tracks[member.daemon].dirty |= touched;
+            if touched {
+                self.dirty.insert(member.daemon);
+            }
         }
     }
 
@@ -291,7 +321,8 @@ impl Conductor {
         }
         let name = |place: u16| {
             let member = self.desired.groups[group].aggregators.get(usize::from(place));
-            member.map_or_else(|| "?".to_owned(), |member| self.desired.daemons[member.daemon].name.to_string())
+            member
+                .map_or_else(|| "?".to_owned(), |member| self.desired.daemons[member.daemon].name.to_string())
         };
         let list: Vec<String> = ways
             .iter()
@@ -339,9 +370,9 @@ impl Conductor {
                 desired.aggregators.iter().position(is)
             });
             let runs = |place: &usize| self.collects(group, *place, unit);
-            let found = known.filter(runs).or_else(|| {
-                (0..desired.aggregators.len()).filter(runs).min_by_key(|place| loads[*place])
-            });
+            let found = known
+                .filter(runs)
+                .or_else(|| (0..desired.aggregators.len()).filter(runs).min_by_key(|place| loads[*place]));
             if let Some(found) = found.or(known) {
                 loads[found] += 1;
                 *place = u16::try_from(found).ok();
@@ -382,7 +413,9 @@ impl Conductor {
         let at: Vec<Option<u16>> = self.assignments[group]
             .units
             .iter()
-            .map(|unit| held.get(&self.unit_key(group, unit)).and_then(|name| places.get(name.as_str()).copied()))
+            .map(|unit| {
+                held.get(&self.unit_key(group, unit)).and_then(|name| places.get(name.as_str()).copied())
+            })
             .collect();
         let before = std::mem::replace(&mut self.assignments[group].at, at);
         let first = !std::mem::replace(&mut self.assignments[group].ready, true);
@@ -425,7 +458,8 @@ impl<'a> Tools<'a> {
             if other == place || track.health != Health::Up {
                 continue;
             }
-            let entry = conductor.desired.daemons[member.daemon].member_of.iter().position(|(g, _)| *g == group);
+            let entry =
+                conductor.desired.daemons[member.daemon].member_of.iter().position(|(g, _)| *g == group);
             let list = track.seen.as_ref().zip(entry).and_then(|(seen, entry)| seen.producers.get(entry));
             others.push(list.map(Vec::as_slice));
         }
@@ -473,9 +507,11 @@ impl<'a> Tools<'a> {
     pub(super) fn sets(&self) -> Option<Vec<String>> {
         self.carried.as_ref()?;
         let assignment = &self.conductor.assignments[self.group];
-        let mine = assignment.units.iter().zip(&assignment.at).filter(|(_, at)| {
-            at.is_some_and(|at| usize::from(at) == self.place)
-        });
+        let mine = assignment
+            .units
+            .iter()
+            .zip(&assignment.at)
+            .filter(|(_, at)| at.is_some_and(|at| usize::from(at) == self.place));
         let mut sets: Vec<String> =
             mine.filter_map(|(unit, _)| unit.set.as_ref()).map(|set| exactly(set)).collect();
         if sets.is_empty() {
@@ -495,11 +531,11 @@ impl<'a> Tools<'a> {
                 seen.updaters.values().any(|updater| updater.matches.contains(&matched))
             })
         };
-        let there = |producer: usize| {
-            self.conductor.state_on(self.group, self.place, producer).is_active()
-        };
+        let there = |producer: usize| self.conductor.state_on(self.group, self.place, producer).is_active();
         let elsewhere = assignment.units.iter().zip(&assignment.at).filter(|(unit, at)| {
-            at.is_some_and(|at| usize::from(at) != self.place) && there(unit.producer as usize) && leaving(unit)
+            at.is_some_and(|at| usize::from(at) != self.place)
+                && there(unit.producer as usize)
+                && leaving(unit)
         });
         elsewhere.map(|(unit, _)| unit.producer as usize).collect()
     }

@@ -43,13 +43,6 @@ pub struct Look {
 impl Conductor {
     /// Takes in a look at a daemon.
     pub fn look(&mut self, daemon: usize, look: Look, now_ms: u64) {
-        if let Some(cfg_cntr) = look.cfg_cntr {
-            let memory = &mut self.tracks[daemon].memory;
-            if cfg_cntr < memory.cfg_cntr {
-                memory.forget_life();
-            }
-            memory.cfg_cntr = cfg_cntr;
-        }
         let mut seen = self.tracks[daemon].seen.take().unwrap_or_default();
         if let Some(cfg_cntr) = look.cfg_cntr {
             seen.cfg_cntr = cfg_cntr;
@@ -61,8 +54,12 @@ impl Conductor {
             look_at_updaters(&mut seen, updaters, look.matches.unwrap_or_default());
         }
         if let Some(plugins) = look.plugins {
-            let sets: BTreeMap<String, Vec<String>> =
-                look.plugin_sets.unwrap_or_default().into_iter().map(|entry| (entry.plugin, entry.sets)).collect();
+            let sets: BTreeMap<String, Vec<String>> = look
+                .plugin_sets
+                .unwrap_or_default()
+                .into_iter()
+                .map(|entry| (entry.plugin, entry.sets))
+                .collect();
             let seen_as = |plugin: Plugin| {
                 let sets = sets.get(&plugin.name).cloned().unwrap_or_default();
                 (plugin.name, PluginSeen { plugin: plugin.plugin, sets })
@@ -87,12 +84,19 @@ impl Conductor {
     /// Takes in a whole picture of a daemon.
     pub fn observe(&mut self, daemon: usize, seen: Seen) {
         let track = &mut self.tracks[daemon];
+        // The count begins anew with every life of a daemon.
+        if seen.cfg_cntr < track.memory.cfg_cntr {
+            track.memory.forget_life();
+        }
+        track.memory.cfg_cntr = seen.cfg_cntr;
         let first = track.seen.is_none();
         track.seen = Some(seen);
-        track.dirty = true;
+        self.dirty.insert(daemon);
         for (group, _) in &self.desired.daemons[daemon].member_of {
             let assignment = &mut self.assignments[*group];
-            assignment.dirty |= first || !assignment.ready || self.desired.groups[*group].producers.len() != assignment.units.len();
+            assignment.dirty |= first
+                || !assignment.ready
+                || self.desired.groups[*group].producers.len() != assignment.units.len();
         }
         for (group, _) in &self.produces_in[daemon].clone() {
             if self.desired.groups[*group].by == crate::model::BalanceBy::Sets {
@@ -107,8 +111,9 @@ impl Conductor {
         for (group, _) in &self.desired.daemons[daemon].member_of {
             let members = &self.desired.groups[*group].aggregators;
             for member in members {
-                let track = &mut self.tracks[member.daemon];
-                track.dirty |= track.waits;
+                if self.tracks[member.daemon].waits {
+                    self.dirty.insert(member.daemon);
+                }
             }
         }
     }
@@ -121,7 +126,8 @@ impl Conductor {
         }
         seen.producers.resize_with(member_of.len(), Vec::new);
         for (entry, (group, _)) in member_of.iter().enumerate() {
-            seen.producers[entry].resize(self.desired.groups[*group].producers.len(), ProducerSeen::default());
+            seen.producers[entry]
+                .resize(self.desired.groups[*group].producers.len(), ProducerSeen::default());
         }
         for status in list {
             let place = member_of.iter().enumerate().find_map(|(entry, (group, _))| {
@@ -209,7 +215,8 @@ fn differs(wanted: &Producer, status: &ProducerStatus) -> Differs {
 }
 
 fn look_at_updaters(seen: &mut Seen, updaters: Vec<Updater>, matches: Vec<UpdaterMatches>) {
-    let mut matches: BTreeMap<String, _> = matches.into_iter().map(|entry| (entry.name, entry.matches)).collect();
+    let mut matches: BTreeMap<String, _> =
+        matches.into_iter().map(|entry| (entry.name, entry.matches)).collect();
     seen.updaters.clear();
     for updater in updaters {
         let matches = matches.remove(&updater.name).unwrap_or_default();

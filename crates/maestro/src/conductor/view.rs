@@ -59,35 +59,37 @@ impl Conductor {
     #[must_use]
     pub fn groups(&self) -> Vec<GroupView> {
         let groups = self.desired.groups.iter().enumerate();
-        groups.map(|(group, desired)| {
-            let counts = self.assignments[group].counts(desired.aggregators.len());
-            let members = desired.aggregators.iter().enumerate().map(|(place, member)| {
-                let track = &self.tracks[member.daemon];
-                let daemon = &self.desired.daemons[member.daemon];
-                let entry = daemon.member_of.iter().position(|(other, _)| *other == group);
-                let seen = track.seen.as_ref().zip(entry).and_then(|(seen, entry)| seen.producers.get(entry));
-                let count = |wanted: fn(State) -> bool| {
-                    seen.map_or(0, |list| list.iter().filter(|producer| wanted(producer.state)).count())
-                };
-                MemberView {
-                    daemon: daemon.name.clone(),
-                    health: track.health.name(),
-                    reason: track.reason.clone(),
-                    drained: self.drained.contains(&daemon.name),
-                    assigned: counts[place],
-                    connected: count(|state| state == State::Connected),
-                    active: count(State::is_active),
-                    held: track.held.clone(),
+        groups
+            .map(|(group, desired)| {
+                let counts = self.assignments[group].counts(desired.aggregators.len());
+                let members = desired.aggregators.iter().enumerate().map(|(place, member)| {
+                    let track = &self.tracks[member.daemon];
+                    let daemon = &self.desired.daemons[member.daemon];
+                    let entry = daemon.member_of.iter().position(|(other, _)| *other == group);
+                    let seen =
+                        track.seen.as_ref().zip(entry).and_then(|(seen, entry)| seen.producers.get(entry));
+                    let count = |wanted: fn(State) -> bool| {
+                        seen.map_or(0, |list| list.iter().filter(|producer| wanted(producer.state)).count())
+                    };
+                    MemberView {
+                        daemon: daemon.name.clone(),
+                        health: track.health.name(),
+                        reason: track.reason.clone(),
+                        drained: self.drained.contains(&daemon.name),
+                        assigned: counts[place],
+                        connected: count(|state| state == State::Connected),
+                        active: count(State::is_active),
+                        held: track.held.clone(),
+                    }
+                });
+                GroupView {
+                    name: desired.name.clone(),
+                    members: members.collect(),
+                    producers: desired.producers.len(),
+                    unassigned: self.assignments[group].at.iter().filter(|at| at.is_none()).count(),
                 }
-            });
-            GroupView {
-                name: desired.name.clone(),
-                members: members.collect(),
-                producers: desired.producers.len(),
-                unassigned: self.assignments[group].at.iter().filter(|at| at.is_none()).count(),
-            }
-        })
-        .collect()
+            })
+            .collect()
     }
 
     /// Who collects from a daemon, tier by tier.
@@ -98,7 +100,8 @@ impl Conductor {
             let desired = &self.desired.groups[*group];
             let name = |place: usize| self.desired.daemons[desired.aggregators[place].daemon].name.clone();
             let places = || 0..desired.aggregators.len();
-            let assigned = places().filter(|place| self.assignments[*group].carries(*at, *place)).map(name).collect();
+            let assigned =
+                places().filter(|place| self.assignments[*group].carries(*at, *place)).map(name).collect();
             let running = places().filter_map(|place| {
                 let state = self.state_on(*group, place, *at);
                 let word = match state {

@@ -27,6 +27,10 @@ fn mark(plugin: &Plugin) -> String {
     format!("plugin {}", plugin.name)
 }
 
+fn started(plugin: &Plugin) -> String {
+    format!("started {}", plugin.name)
+}
+
 /// Unloads what the configuration has no more.
 pub(super) fn remove(draft: &mut Draft<'_>) {
     let seen = draft.seen();
@@ -80,7 +84,12 @@ fn sampler(draft: &mut Draft<'_>, plugin: &Plugin) {
         start(draft, plugin, schedule, Why::Differs("schedule"));
     } else if still || never {
         start(draft, plugin, schedule, Why::NotRunning);
-    } else if sets.is_empty() && draft.marked(&mark(plugin)).is_none() {
+    } else if sets.is_empty() && draft.marked(&mark(plugin)).is_some() {
+        // It makes its sets when it sees fit; that it was started has to be remembered.
+        if draft.marked(&started(plugin)).is_none() {
+            start(draft, plugin, schedule, Why::NotRunning);
+        }
+    } else if sets.is_empty() {
         // Loaded by somebody, perhaps not configured: a sampler that is refuses this, which is as well.
         configure(draft, plugin, &[errno::EBUSY, errno::EEXIST, errno::EINVAL], Why::Missing);
         start(draft, plugin, schedule, Why::NotRunning);
@@ -103,7 +112,8 @@ fn start(draft: &mut Draft<'_>, plugin: &Plugin, schedule: Schedule, why: Why) {
         offset: schedule.offset_us.map(Micros),
         exclusive_thread: None,
     };
-    draft.step(start.request(), &[errno::EBUSY], why);
+    let mark = Some((started(plugin), schedule.interval_us.unsigned_abs()));
+    draft.push(Step { request: start.request(), tolerates: &[errno::EBUSY], mark, why });
 }
 
 /// A plugin that is only loaded and configured: a store.

@@ -13,9 +13,9 @@ use campanile_ldms::wire::errno;
 
 use super::producers::redefine;
 use super::regex::exactly;
-use super::{Draft, Duty, Why};
+use super::{Draft, Duty, MAX_STEPS, Why};
 use crate::model::{Mode, Producer, Source, Updater};
-use crate::seen::{State, UpdaterSeen, by_schema};
+use crate::seen::{Differs, State, UpdaterSeen, by_schema};
 
 /// What happens to one updater that is there.
 #[derive(Default)]
@@ -69,6 +69,9 @@ pub(super) fn change(draft: &mut Draft<'_>) {
         let states = seen.producers.get(entry).unwrap_or(&none);
         for (at, producer) in duty.group.producers.iter().enumerate() {
             let state = states.get(at).copied().unwrap_or_default();
+            if state.state != State::Absent && state.differs == Differs::No {
+                continue;
+            }
             if producer.source == Source::Advertised {
                 continue;
             }
@@ -84,13 +87,9 @@ pub(super) fn change(draft: &mut Draft<'_>) {
     delete.extend(
         retired.iter().filter(|name| seen.strangers.get(*name) == Some(&State::Stopped)).map(String::as_str),
     );
-    let held = |verb: &str, name: &str| {
-        let refusal = draft.situation.memory.refusals.get(&format!("{verb} {name}"));
-        refusal.is_some_and(|refused| refused.until_ms > draft.situation.now_ms)
-    };
     // A deletion that was refused does not stop updaters over and over.
     let (delete, refused): (Vec<&str>, Vec<&str>) =
-        delete.into_iter().partition(|name| !held("prdcr_del", name));
+        delete.into_iter().partition(|name| !draft.is_held("prdcr_del", name));
     for name in refused {
         draft.step(PrdcrDel { name: name.to_owned() }.request(), &[errno::ENOENT], Why::Gone);
     }
@@ -102,8 +101,14 @@ pub(super) fn change(draft: &mut Draft<'_>) {
         for updater in &duty.group.updaters {
             let name = updater.name_on(&draft.situation.daemon.name);
             let there = seen.updaters.get(&name);
+            let grows = add.iter().any(|(other, at)| {
+                *other == entry
+                    && updater.covers(*at)
+                    && !draft.is_held("prdcr_add", &duty.group.producers[*at].name)
+            });
             let change = there.map_or_else(Change::default, |there| {
-                compare(updater, duty, there, &seen.producers[entry], &gone, add.iter().any(|(e, _)| *e == entry))
+                let change = compare(updater, duty, there, &seen.producers[entry], &gone, grows);
+                without_refused(draft, &name, change)
             });
             mine.insert(name.clone());
             changes.push((name, updater, duty, there, change));
@@ -113,7 +118,7 @@ pub(super) fn change(draft: &mut Draft<'_>) {
     // First everything that has to stand still stands still.
     for (name, there) in &seen.updaters {
         let change = changes.iter().find(|(other, ..)| other == name).map(|(.., change)| change);
-        let loses = there.producers.iter().any(|producer| gone.contains(&**producer));
+        let loses = loses(there, &gone);
         let why = match change {
             Some(change) if change.is_needed() && there.running => change.why(),
             _ if loses && there.running => Why::Needed,
@@ -123,6 +128,9 @@ pub(super) fn change(draft: &mut Draft<'_>) {
     }
     // Then what goes, goes.
     for (name, there) in &seen.updaters {
+        if gone.is_empty() {
+            break;
+        }
         for producer in there.producers.iter().filter(|producer| gone.contains(&***producer)) {
             let request = UpdtrPrdcrDel { name: name.clone(), regex: exactly(producer) }.request();
             draft.step(request, &[], Why::Needed);
@@ -134,22 +142,21 @@ pub(super) fn change(draft: &mut Draft<'_>) {
     remove_updaters(draft, &mine);
     // Then what comes, comes.
     for (entry, at) in &add {
+        if draft.plan.steps.len() >= MAX_STEPS {
+            // What follows belongs into a later plan, when all of them are there.
+            return;
+        }
         add_producer(draft, &duties[*entry].group.producers[*at]);
     }
     for (name, updater, duty, there, change) in &changes {
-        let loses = there.is_some_and(|there| there.producers.iter().any(|p| gone.contains(&**p)));
+        let loses = there.is_some_and(|there| loses(there, &gone));
         match there {
             None => create(draft, name, updater, duty, Why::Missing),
-            Some(there) if change.anew => {
-                let deleted = draft.step(UpdtrDel { name: name.clone() }.request(), &[errno::ENOENT], change.why());
-                if deleted {
-                    create(draft, name, updater, duty, change.why());
-                } else {
-                    // It is still in use and lost its producers with the refusal: as it was is better than not at all.
-                    let _ = there;
-                    adopt_producers(draft, name, updater);
-                    draft.step(UpdtrStart { name: name.clone(), ..UpdtrStart::default() }.request(), BUSY, change.why());
-                }
+            // If it is still in use it loses its producers with the refusal; the next plan gives them back to it, since
+            // as it was is better than not at all.
+            Some(_) if change.anew => {
+                draft.step(UpdtrDel { name: name.clone() }.request(), &[errno::ENOENT], change.why());
+                create(draft, name, updater, duty, change.why());
             }
             Some(_) if change.is_needed() || loses => mend(draft, name, updater, change),
             Some(_) => {}
@@ -157,11 +164,20 @@ pub(super) fn change(draft: &mut Draft<'_>) {
     }
     // Strangers that were stopped for a moment go on.
     for (name, there) in &seen.updaters {
-        let loses = there.producers.iter().any(|producer| gone.contains(&**producer));
+        let loses = loses(there, &gone);
         if loses && there.running && !mine.contains(name) && !is_ours(name, &draft.situation.daemon.name) {
-            draft.step(UpdtrStart { name: name.clone(), ..UpdtrStart::default() }.request(), BUSY, Why::Needed);
+            draft.step(
+                UpdtrStart { name: name.clone(), ..UpdtrStart::default() }.request(),
+                BUSY,
+                Why::Needed,
+            );
         }
     }
+}
+
+/// Whether an updater covers a producer that goes.
+fn loses(there: &UpdaterSeen, gone: &HashSet<&str>) -> bool {
+    !gone.is_empty() && there.producers.iter().any(|producer| gone.contains(&**producer))
 }
 
 const BUSY: &[u32] = &[errno::EBUSY];
@@ -170,6 +186,31 @@ const BUSY: &[u32] = &[errno::EBUSY];
 fn is_ours(name: &str, aggregator: &str) -> bool {
     let number = name.strip_prefix("updtr_").and_then(|rest| rest.strip_suffix(aggregator));
     number.and_then(|number| number.strip_suffix('_')).is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
+/// What was refused lately is left out, so that the updater is not stopped for nothing over and over.
+fn without_refused(draft: &mut Draft<'_>, name: &str, mut change: Change) -> Change {
+    let mut held = |verb: &str| {
+        let refused = draft.situation.memory.refusals.get(&format!("{verb} {name}"));
+        let Some(refused) = refused.filter(|refused| refused.until_ms > draft.situation.now_ms) else {
+            return false;
+        };
+        draft.recheck(refused.until_ms);
+        true
+    };
+    if change.anew && held("updtr_del") {
+        change.anew = false;
+    }
+    if change.lacks && held("updtr_prdcr_add") {
+        change.lacks = false;
+    }
+    if !change.drop_matches.is_empty() && held("updtr_match_del") {
+        change.drop_matches.clear();
+    }
+    if !change.add_matches.is_empty() && held("updtr_match_add") {
+        change.add_matches.clear();
+    }
+    change
 }
 
 /// Removes updaters that the configuration has no more.
@@ -266,7 +307,11 @@ fn create(draft: &mut Draft<'_>, name: &str, updater: &Updater, duty: &Duty<'_>,
         None => updater.matches.clone(),
     };
     for (regex, field) in matches {
-        draft.step(UpdtrMatchAdd { name: name.to_owned(), regex, field }.request(), &[errno::EEXIST], Why::Missing);
+        draft.step(
+            UpdtrMatchAdd { name: name.to_owned(), regex, field }.request(),
+            &[errno::EEXIST],
+            Why::Missing,
+        );
     }
     draft.step(UpdtrStart { name: name.to_owned(), ..UpdtrStart::default() }.request(), BUSY, Why::Missing);
 }
