@@ -149,6 +149,15 @@ pub struct Order {
     pub steps: Vec<Step>,
 }
 
+/// What became of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The step.
+    pub step: Step,
+    /// The daemon's refusal: error number and text; none when it was done.
+    pub refusal: Option<(u32, String)>,
+}
+
 /// Something worth telling people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -395,16 +404,15 @@ impl Conductor {
         }
     }
 
-    /// What became of an order: for each step nothing, or the refusal (error number, text). The look at what it
-    /// touched comes first.
-    pub fn done(&mut self, daemon: usize, outcomes: Vec<(Step, Result<(), (u32, String)>)>, now_ms: u64) {
+    /// What became of an order. The look at what it touched comes first.
+    pub fn done(&mut self, daemon: usize, outcomes: Vec<Outcome>, now_ms: u64) {
         let name = self.desired.daemons[daemon].name.clone();
         let mut news = Vec::new();
         self.dirty.insert(daemon);
         let track = &mut self.tracks[daemon];
         track.busy = false;
-        for (step, outcome) in outcomes {
-            let refusal = outcome.err().filter(|(errno, _)| !step.tolerates.contains(errno));
+        for Outcome { step, refusal } in outcomes {
+            let refusal = refusal.filter(|(errno, _)| !step.tolerates.contains(errno));
             match refusal {
                 None => {
                     if !track.memory.refusals.is_empty() {

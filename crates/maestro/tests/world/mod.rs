@@ -7,7 +7,7 @@ use std::sync::Arc;
 use campanile_ldms::api::Request;
 use campanile_ldms::api::producer::ProducerType;
 use campanile_ldms::wire::ids::{AttrId, RequestId};
-use campanile_maestro::conductor::{Conductor, Health, Order, Settings};
+use campanile_maestro::conductor::{Conductor, Health, Order, Outcome, Settings};
 use campanile_maestro::model::{
     Control, Daemon, Desired, Group, Member, Mode, Name, Plugin, Producer, ProducerExtra, Schedule, Source,
     Updater,
@@ -462,12 +462,11 @@ impl World {
             .into_iter()
             .map(|step| {
                 let refused = self.rng.u32(0..1000) < self.refusals;
-                let outcome = if refused {
-                    Err((12, "out of memory".to_owned()))
-                } else {
-                    self.apply(daemon, &step.request)
+                let refusal = match refused {
+                    true => Some((12, "out of memory".to_owned())),
+                    false => self.apply(daemon, &step.request).err(),
                 };
-                (step, outcome)
+                Outcome { step, refusal }
             })
             .collect();
         self.daemons[daemon].has.cfg_cntr += 1;
