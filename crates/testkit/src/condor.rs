@@ -115,6 +115,52 @@ impl CondorPool {
         command.current_dir("/").output().unwrap_or_else(|error| panic!("{program}: {error}"))
     }
 
+    /// A directory of all programs, for a manager that is to work with this pool: as root it must take the identity of
+    /// the pool's user, who alone may read the signing key and is administrator.
+    #[track_caller]
+    pub fn programs(&self) -> PathBuf {
+        let dir = self.dir.path().join("bin");
+        std::fs::create_dir_all(&dir).expect("the directory can be made");
+        let switch = if rustix::process::geteuid().is_root() {
+            format!("setpriv --reuid {USER} --regid {USER} --init-groups ")
+        } else {
+            String::new()
+        };
+        let sbin = self.bin().with_file_name("sbin");
+        let programs =
+            [self.bin(), sbin].into_iter().flat_map(|dir| std::fs::read_dir(dir).into_iter().flatten());
+        for entry in programs.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with("condor_") && !dir.join(&name).exists() {
+                let text = format!(
+                    "#!/bin/sh\nexport CONDOR_CONFIG={config} HOME={home}\ncd /\n\
+                     exec {switch}{program} \"$@\"\n",
+                    config = self.config_file().display(),
+                    home = self.pool_dir().join("home").display(),
+                    program = entry.path().display(),
+                );
+                write_executable(&dir.join(name), &text);
+            }
+        }
+        dir
+    }
+
+    /// Sends a signal to a daemon of the head: `condor_schedd`, `condor_collector`, ….
+    #[track_caller]
+    pub fn signal(&self, daemon: &str, signal: rustix::process::Signal) {
+        let log = std::fs::read_to_string(self.pool_dir().join("head/log/MasterLog")).unwrap_or_default();
+        let started = log
+            .lines()
+            .filter_map(|line| line.split_once("Started DaemonCore process"))
+            .map(|(_, rest)| rest);
+        let pid = started
+            .filter(|rest| rest.contains(daemon))
+            .filter_map(|rest| rest.rsplit_once('=')?.1.trim().parse::<u32>().ok())
+            .next_back();
+        let pid = pid.unwrap_or_else(|| panic!("the master has not started {daemon}: {log}"));
+        assert!(crate::daemon::send_signal(pid, signal), "{daemon} ({pid}) is not there");
+    }
+
     /// Submits `count` jobs that sleep and ask for so much; the answer is the cluster's number.
     #[track_caller]
     pub fn submit_sleep(&self, count: u32, seconds: u32, cores: u32, memory_mib: u32, more: &str) -> u32 {
@@ -150,6 +196,12 @@ impl Drop for CondorPool {
             eprintln!("scripts/condor/pool kill all failed");
         }
     }
+}
+
+fn write_executable(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).expect("the program can be written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("the program is ours");
 }
 
 /// The pool's user must get to its state through a directory that only its maker may enter.

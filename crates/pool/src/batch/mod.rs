@@ -7,6 +7,7 @@
 
 pub mod condor;
 mod program;
+pub mod slurm;
 
 use std::fmt;
 

@@ -238,10 +238,12 @@ impl Condor {
     }
 }
 
-/// A file for a program to read, removed when it is dropped.
+/// A file for a program to read, removed when it is dropped. Nothing in it is secret, and the program may have been told
+/// to run as somebody else.
 fn temporary(text: &str) -> Result<tempfile::NamedTempFile, BatchError> {
     let write = || -> std::io::Result<tempfile::NamedTempFile> {
         let mut file = tempfile::NamedTempFile::new()?;
+        file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
         file.write_all(text.as_bytes())?;
         file.flush()?;
         Ok(file)
