@@ -3,7 +3,8 @@
 //! A daemon whose loop has died looks healthy from outside. So every loop holds a [`WorkerHandle`] and says what it
 //! does; the registry is shown to operators. A loop that ends without saying so is shown as `gone`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Serialize;
 
@@ -22,20 +23,37 @@ pub struct WorkerStatus {
     pub errors: u64,
     /// The last error and when it happened (seconds since the Unix epoch); kept after the loop has recovered.
     pub last_error: Option<(f64, String)>,
+    /// When its last error was told to the listener.
+    #[serde(skip)]
+    told_s: f64,
 }
 
 /// All background loops of a daemon. Cheap to clone; clones share the registry.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Workers {
     clock: Clock,
     list: Arc<Mutex<Vec<WorkerStatus>>>,
+    listener: Arc<OnceLock<ErrorListener>>,
+}
+
+/// Is told the name of a loop and its error.
+type ErrorListener = Box<dyn Fn(&str, &str) + Send + Sync>;
+
+/// The same error of the same loop is told again after this time only, in seconds: a loop that tries the same thing
+/// every few seconds would fill any journal.
+const TELL_AGAIN_S: f64 = 600.0;
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_list().entries(self.lock().iter()).finish()
+    }
 }
 
 impl Workers {
     /// An empty registry that takes its times from `clock`.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, list: Arc::default() }
+        Self { clock, list: Arc::default(), listener: Arc::default() }
     }
 
     /// Enters a loop as `idle`. A name that is already there is taken over: the loop was started again.
@@ -47,6 +65,7 @@ impl Workers {
             last_run_s: self.clock.now().unix_s,
             errors: 0,
             last_error: None,
+            told_s: 0.0,
         };
         let mut list = self.lock();
         match list.iter_mut().find(|worker| worker.name == name) {
@@ -60,6 +79,13 @@ impl Workers {
     #[must_use]
     pub fn snapshot(&self) -> Vec<WorkerStatus> {
         self.lock().clone()
+    }
+
+    /// Has this function told of errors: the name of the loop, and the error. The first listener stays the only one.
+    /// Repetitions within ten minutes are left out.
+    pub fn on_error(&self, listener: impl Fn(&str, &str) + Send + Sync + 'static) {
+        // A second journal in one process has nothing to say about these loops.
+        let _ = self.listener.set(Box::new(listener));
     }
 
     fn update(&self, name: &str, change: impl FnOnce(&mut WorkerStatus)) {
@@ -99,10 +125,19 @@ impl WorkerHandle {
     /// Something the loop tried has failed; the loop itself goes on.
     pub fn error(&self, text: &str) {
         let now_s = self.workers.clock.now().unix_s;
+        let mut is_news = false;
         self.workers.update(&self.name, |worker| {
             worker.errors += 1;
+            let is_same = worker.last_error.as_ref().is_some_and(|(_, before)| before == text);
+            is_news = !is_same || now_s - worker.told_s >= TELL_AGAIN_S;
+            if is_news {
+                worker.told_s = now_s;
+            }
             worker.last_error = Some((now_s, text.to_owned()));
         });
+        if is_news && let Some(tell) = self.workers.listener.get() {
+            tell(&self.name, text);
+        }
     }
 }
 
@@ -130,6 +165,23 @@ mod tests {
         assert_eq!(seen.len(), 1);
         assert_eq!((seen[0].state.as_str(), seen[0].last_run_s, seen[0].errors), ("idle", 105.0, 1));
         assert_eq!(seen[0].last_error, Some((105.0, "No space left on device".to_owned())));
+    }
+
+    #[test]
+    fn an_error_is_told_once_and_again_after_a_while() {
+        let clock = Clock::manual(0.0);
+        let workers = Workers::new(clock.clone());
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let list = Arc::clone(&told);
+        workers.on_error(move |name, text| list.lock().unwrap().push(format!("{name}: {text}")));
+        let handle = workers.register("bus");
+        for text in ["refused", "refused", "timed out", "timed out"] {
+            handle.error(text);
+        }
+        clock.advance(Duration::from_secs(601));
+        handle.error("timed out");
+        assert_eq!(*told.lock().unwrap(), ["bus: refused", "bus: timed out", "bus: timed out"]);
+        assert_eq!(workers.snapshot()[0].errors, 5);
     }
 
     #[test]

@@ -7,14 +7,16 @@
 //! ```
 //!
 //! [`model`], [`plan`], [`order`], [`table`], [`reload`], [`requests`], [`report`], [`relaunch`], [`services`],
-//! [`stability`] and [`words`] are
+//! [`chronicle`], [`stability`] and [`words`] are
 //! pure. [`drive`] has the effects, [`manager`] the loop, [`ops`] the face on the bus, [`mod@run`] the life of the process.
 
 pub mod act;
 mod adoption;
 pub mod args;
+pub mod chronicle;
 pub mod config;
 pub mod drive;
+mod journal;
 pub mod log_pages;
 pub mod manager;
 pub mod model;

@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use campanile_control::{Clock, Workers};
+use campanile_control::{Clock, Journal, Workers};
 use campanile_ocs::agent::OpContext;
 use campanile_ocs::site_config::Probe;
 use campanile_yaml::Diagnostics;
@@ -19,6 +19,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::act::{act, command_line};
+use crate::chronicle;
 use crate::config::{self, Classes, LaunchContext};
 use crate::drive::process::{Change, News, Processes};
 use crate::drive::ready;
@@ -68,6 +69,7 @@ pub(crate) struct Shared {
     running: AtomicBool,
     /// The end of the process leaves everything running, for another manager.
     handing_over: AtomicBool,
+    pub(crate) journal: OnceLock<Journal>,
     started: watch::Sender<bool>,
 }
 
@@ -127,6 +129,7 @@ impl Manager {
             changed: Notify::new(),
             running: AtomicBool::new(false),
             handing_over: AtomicBool::new(false),
+            journal: OnceLock::new(),
             started: watch::Sender::new(false),
         };
         Self { shared: Arc::new(shared) }
@@ -218,11 +221,15 @@ impl Manager {
         if !is_first && params["reload_config"].as_bool().unwrap_or(true) {
             self.begin_anew(context).await;
         }
+        self.note_requests(context, &requests);
         self.tell(context, self.apply(&requests));
         self.shared.running.store(true, Ordering::Release);
         // From here to an orderly end they are on the disk, so that any other end is known by them.
         self.keep_targets(context).await;
-        let is_handed_over = self.keep(context, &mut news.receiver).await;
+        let is_handed_over = tokio::select! {
+            is_handed_over = self.keep(context, &mut news.receiver) => is_handed_over,
+            never = self.show_journal(context) => match never {},
+        };
         if is_handed_over {
             self.keep_targets(context).await;
             return Ok("Exited. Everything that ran goes on, for another manager.".to_owned());
@@ -271,6 +278,7 @@ impl Manager {
         let mut messages = Vec::new();
         let mut to_do: Vec<(Key, Arc<Spec>, Action)> = Vec::new();
         let mut forgotten = Vec::new();
+        let mut events = Vec::new();
         let (launch, is_idle) = {
             let mut state = self.lock();
             let now_ms = self.shared.clock.now().mono_ms;
@@ -278,8 +286,18 @@ impl Manager {
             let mut concerned = concerned.to_vec();
             while !concerned.is_empty() {
                 for key in concerned {
+                    let Some(before) = state.table.get(key).cloned() else { continue };
                     let Some(plan) = state.table.decide(key, now_ms) else { continue };
                     messages.extend(plan.messages);
+                    events.extend(chronicle::step(
+                        &before.instance,
+                        &plan.instance,
+                        &before.observed,
+                        now_ms,
+                    ));
+                    if plan.forget {
+                        events.push(chronicle::forgotten(&plan.instance));
+                    }
                     let spec = plan.instance.spec;
                     to_do.extend(plan.actions.into_iter().map(|action| (key, Arc::clone(&spec), action)));
                     if plan.forget {
@@ -297,6 +315,7 @@ impl Manager {
         for key in forgotten {
             self.shared.processes.forget(key);
         }
+        self.note(events);
         self.tell(context, messages);
         is_idle
     }

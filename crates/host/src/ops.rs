@@ -133,7 +133,11 @@ pub fn agent(
     let (for_process, for_update, for_die) = (manager.clone(), manager.clone(), manager.clone());
     let (for_plan, for_logs, logs, dying) =
         (manager.clone(), manager.clone(), Arc::clone(logs), dying.clone());
-    AgentBuilder::new(config)
+    let mut builder = AgentBuilder::new(config);
+    if let Some(journal) = manager.journal() {
+        builder = builder.journal(journal, &manager.shared.workers, &["update"]);
+    }
+    builder
         .process(process, move |context, params| {
             let manager = for_process.clone();
             async move { manager.run(&context, &params).await }

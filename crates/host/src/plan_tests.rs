@@ -22,7 +22,7 @@ use crate::model::*;
 use crate::plan::{Action, Plan, plan};
 use crate::relaunch::RestartPolicy;
 
-fn spec(class: &str) -> Spec {
+pub(crate) fn spec(class: &str) -> Spec {
     Spec {
         instance_id: "x".to_owned(),
         agent_class: class.to_owned(),

@@ -29,6 +29,7 @@ impl Manager {
         } else {
             Ok(())
         };
+        self.note_requests(context, &requests);
         self.tell(context, self.apply(&requests));
         self.shared.changed.notify_one();
         self.keep_targets(context).await;
@@ -42,8 +43,15 @@ impl Manager {
         let (result, messages) = {
             let mut state = self.lock();
             match config {
-                Ok(config) => (Ok(()), state.take_config(config, now)),
-                Err(diagnostics) => (Err(state.refuse_config(&diagnostics, now.unix_s)), lines(&diagnostics)),
+                Ok(config) => {
+                    let told = state.take_config(config, now);
+                    self.note_config(context, Ok(&told));
+                    (Ok(()), told)
+                }
+                Err(diagnostics) => {
+                    self.note_config(context, Err(&diagnostics));
+                    (Err(state.refuse_config(&diagnostics, now.unix_s)), lines(&diagnostics))
+                }
             }
         };
         self.tell(context, messages);
@@ -68,6 +76,7 @@ impl Manager {
                     }
                     (forgotten, messages)
                 };
+                self.note_config(context, Ok(&messages));
                 for key in forgotten {
                     self.shared.processes.forget(key);
                 }
@@ -77,6 +86,7 @@ impl Manager {
             Err(diagnostics) => {
                 let now_s = self.shared.clock.now().unix_s;
                 let text = self.lock().refuse_config(&diagnostics, now_s);
+                self.note_config(context, Err(&diagnostics));
                 self.tell(context, lines(&diagnostics));
                 context.message(text);
             }
@@ -145,7 +155,9 @@ impl Manager {
         let (targets, file) = (Targets::of(&self.lock().table), self.shared.targets.clone());
         let written = tokio::task::spawn_blocking(move || file.write(&targets)).await;
         if let Ok(Err(error)) = written {
-            context.message(format!("The targets cannot be kept over a crash: {error}"));
+            let text = format!("The targets cannot be kept over a crash: {error}");
+            self.note_error(context, &text);
+            context.message(text);
         }
     }
 

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_control::{Clock, StateDir, StateDirError, Workers, state_dir};
+use campanile_control::journal::{JournalOptions, NewEvent, kinds};
+use campanile_control::{Clock, Journal, StateDir, StateDirError, Workers, state_dir};
 use campanile_ocs::agent::{Agent, AgentConfig, LogOptions, Policy, host_name};
 use campanile_ocs::control_socket::ControlSocket;
 use campanile_ocs::site_config::{HostConfig, InstanceConfig, Mode, Selected, SiteArgs, select};
@@ -37,6 +38,8 @@ pub const CONTROL_SOCKET: &str = "control.sock";
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What operations other than `manager` have at the end.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+/// The last events have this time to be saved.
+const JOURNAL_PATIENCE: Duration = Duration::from_secs(3);
 /// How often outputs are looked at for their size: while they are small, and while one grows fast.
 const TRIM_EVERY: Duration = Duration::from_secs(10);
 const TRIM_SOON: Duration = Duration::from_millis(200);
@@ -50,6 +53,17 @@ pub enum ExitReason {
     Die,
     /// SIGUSR2: everything that runs goes on, for the next manager.
     HandOver,
+}
+
+impl ExitReason {
+    /// For people.
+    const fn in_words(self) -> &'static str {
+        match self {
+            Self::Signal => "a signal asked for it",
+            Self::Die => "the task die asked for it",
+            Self::HandOver => "everything that runs goes on, for the next one",
+        }
+    }
 }
 
 /// Why a HostManager could not start or go on.
@@ -100,7 +114,7 @@ pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
     let place = Place::find(args).map_err(HostError::Config)?;
     let failed = |what| move |source| HostError::System { what, source };
     // From here on no signal ends us without order.
-    let mut signals = Signals::listen().map_err(failed("signals"))?;
+    let signals = Signals::listen().map_err(failed("signals"))?;
     let state = place.open_state()?;
     if let Some(aside) = state.set_aside() {
         tracing::warn!(path = %aside.display(), "the state of another site was set aside");
@@ -124,12 +138,43 @@ pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
         (place.first_start(&targets), place.reader(), place.args.docker_compose.is_some());
     let url = place.selected.site.hub.wamp_server.clone();
     let agent_config = place.agent_config(workers.clone());
+    let id = place.instance.instance_id.clone();
+    let journal = Journal::open(JournalOptions::in_dir(state.path(), &id), clock.clone(), &workers).await;
+    journal.record(beginning(&id, &place.config.messages));
     let manager = Manager::new(processes, clock, workers, targets, reader, place.config);
+    manager.keep_journal(journal.clone());
     manager.prepare(first).await;
 
     let (dying, mut died) = watch::channel(false);
     let agent = ops::agent(agent_config, &manager, &logs, has_docker, &dying);
     let _control = serve_control(state.path(), &agent).await;
+    let reason = serve(&agent, &manager, signals, &mut died, url).await;
+    let how = match &reason {
+        Ok(reason) => reason.in_words().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    journal.record(NewEvent::new(kinds::DAEMON, id, format!("the HostManager ends: {how}")));
+    journal.close(JOURNAL_PATIENCE).await;
+    reason
+}
+
+/// The first event of a run.
+fn beginning(id: &str, config_messages: &[String]) -> NewEvent {
+    let version = env!("CARGO_PKG_VERSION");
+    let text = format!("the HostManager begins: campanile {version}, process {}", std::process::id());
+    let event =
+        NewEvent::new(kinds::DAEMON, id, text).field("version", version).field("pid", std::process::id());
+    if config_messages.is_empty() { event } else { event.field("told", config_messages.to_vec()) }
+}
+
+/// Lives until there is a reason to end.
+async fn serve(
+    agent: &Agent,
+    manager: &Manager,
+    mut signals: Signals,
+    died: &mut watch::Receiver<bool>,
+    url: String,
+) -> Result<ExitReason, HostError> {
     let mut conflict = agent.identity_conflict();
     loop {
         tokio::select! {
@@ -137,7 +182,7 @@ pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
                 if asked == Asked::HandOver {
                     manager.hand_over();
                 }
-                ops::stop_manager(&agent, &manager).await;
+                ops::stop_manager(agent, manager).await;
                 agent.shutdown(SHUTDOWN_GRACE).await;
                 return Ok(if asked == Asked::HandOver { ExitReason::HandOver } else { ExitReason::Signal });
             }

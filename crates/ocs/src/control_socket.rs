@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use campanile_control::journal::Actor;
 use campanile_wamp::Limits;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -27,6 +28,7 @@ use tokio::task::JoinHandle;
 
 use crate::agent::Agent;
 use crate::http_call::{HttpCall, encode_answer, encode_bad_request};
+use crate::whoami;
 
 /// Connections at a time; one more is answered with 503.
 const MAX_CONNECTIONS: usize = 64;
@@ -154,9 +156,10 @@ async fn accept(listener: UnixListener, agent: Agent) {
         let (place, agent) = (Arc::clone(&places).try_acquire_owned().ok(), agent.clone());
         connections.spawn(async move {
             let is_full = place.is_none();
+            let actor = caller(&stream);
             let service = service_fn(|request| {
-                let agent = agent.clone();
-                async move { if is_full { Ok(busy()) } else { answer(request, &agent).await } }
+                let (agent, actor) = (agent.clone(), actor.clone());
+                async move { if is_full { Ok(busy()) } else { answer(request, &agent, actor).await } }
             });
             let served = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -170,7 +173,11 @@ async fn accept(listener: UnixListener, agent: Agent) {
     }
 }
 
-async fn answer(request: Request<Incoming>, agent: &Agent) -> Result<Response<Full<Bytes>>, hyper::Error> {
+async fn answer(
+    request: Request<Incoming>,
+    agent: &Agent,
+    actor: Actor,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
     if request.uri().path() != "/call" {
         return Ok(refuse(StatusCode::NOT_FOUND, "There is only /call here."));
     }
@@ -194,10 +201,24 @@ async fn answer(request: Request<Incoming>, agent: &Agent) -> Result<Response<Fu
     Ok(match HttpCall::decode(&body, &limits) {
         Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
         Ok(call) => {
-            let answer = agent.dispatch(&call.procedure, call.args, call.kwargs).await;
+            let answer = agent.dispatch_for(Some(actor), &call.procedure, call.args, call.kwargs).await;
             respond(StatusCode::OK, encode_answer(answer))
         }
     })
+}
+
+/// Who is at the other end, as the kernel tells it.
+fn caller(stream: &UnixStream) -> Actor {
+    match stream.peer_cred() {
+        Ok(cred) => {
+            let uid = cred.uid();
+            let who = whoami::user_name(uid)
+                .map_or_else(|| format!("uid {uid}"), |name| format!("user {name} (uid {uid})"));
+            let from = cred.pid().map_or_else(String::new, |pid| format!(", process {pid}"));
+            Actor::new(who, format!("control socket{from}"))
+        }
+        Err(error) => Actor::new(format!("unknown ({error})"), "control socket"),
+    }
 }
 
 fn busy() -> Response<Full<Bytes>> {

@@ -19,3 +19,4 @@ mod http_call;
 pub mod scope;
 pub mod secret;
 pub mod site_config;
+mod whoami;

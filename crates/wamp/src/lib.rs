@@ -44,3 +44,9 @@ pub use message::Message;
 pub use payload::Payload;
 pub use uri::Match;
 pub use value::Value;
+
+/// A detail of an INVOCATION from our router, beside `caller`, `caller_authid` and `caller_authrole` of the
+/// specification: the address and port that the caller's connection comes from.
+pub const CALLER_FROM: &str = "_caller_from";
+/// The same: what the caller's client says it is (`agent` of its HELLO, or `User-Agent` over HTTP). Proves nothing.
+pub const CALLER_AGENT: &str = "_caller_agent";

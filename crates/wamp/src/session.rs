@@ -81,7 +81,10 @@ impl Session {
         self.requests.begin_session();
         self.sessions += 1;
         self.phase = Phase::Joining { until_ms: now_ms.saturating_add(self.options.join_timeout_ms) };
-        self.send(Message::Hello { realm: self.options.realm.clone(), details: hello_details() });
+        self.send(Message::Hello {
+            realm: self.options.realm.clone(),
+            details: hello_details(self.options.agent.as_deref()),
+        });
     }
 
     /// The transport is lost: calls under way end, what is wanted waits for the next session.
@@ -448,7 +451,7 @@ impl Session {
 }
 
 /// The roles of this client, with the features of the WAMP spec's Advanced Profile that it has.
-fn hello_details() -> Dict {
+fn hello_details(agent: Option<&str>) -> Dict {
     fn role(features: &[&str]) -> Dict {
         Dict::new().with("features", features.iter().map(|feature| (*feature, true)).collect::<Dict>())
     }
@@ -466,7 +469,7 @@ fn hello_details() -> Dict {
         .with("publisher", role(&[]))
         .with("subscriber", role(&["pattern_based_subscription", "subscription_revocation"]));
     Dict::new()
-        .with("agent", concat!("campanile-", env!("CARGO_PKG_VERSION")))
+        .with("agent", agent.unwrap_or(concat!("campanile-", env!("CARGO_PKG_VERSION"))))
         .with("authmethods", vec!["anonymous".into()])
         .with("roles", roles)
 }

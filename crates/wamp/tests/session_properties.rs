@@ -129,7 +129,7 @@ proptest! {
     fn the_session_keeps_its_promises(steps in prop::collection::vec(step(), 1..60)) {
         let backoff = Backoff { first_ms: 10, max_ms: 100 };
         let options =
-            SessionOptions { realm: "r".into(), join_timeout_ms: 100, refused_backoff: backoff, max_pending_calls: 4 };
+            SessionOptions { realm: "r".into(), agent: None, join_timeout_ms: 100, refused_backoff: backoff, max_pending_calls: 4 };
         let mut session = Session::new(options);
         let mut observer = Observer::default();
         let mut calls: Vec<CallId> = Vec::new();

@@ -142,6 +142,30 @@ impl NewEvent {
         self
     }
 
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What it says to programs.
+    #[must_use]
+    pub const fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
     /// The event as it is kept, with everything that is too long cut.
     pub(super) fn finish(self, id: u64, time_ms: u64) -> Event {
         Event {

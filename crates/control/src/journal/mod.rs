@@ -127,7 +127,8 @@ struct Inner {
 
 impl Journal {
     /// Opens a journal, and makes its file if there is none. Needs a tokio runtime. There is always a journal after
-    /// this; if its file cannot be used, [`Journal::trouble`] says why.
+    /// this; if its file cannot be used, [`Journal::trouble`] says why. From here on the errors of `workers` are
+    /// events, too.
     pub async fn open(options: JournalOptions, clock: Clock, workers: &Workers) -> Self {
         let inner = Arc::new(Inner {
             clock,
@@ -159,6 +160,15 @@ impl Journal {
         });
         // Only so that new ids follow those in the file even when the clock was set back.
         let _ = tokio::time::timeout(OPEN_PATIENCE, is_open).await;
+        let for_errors = Arc::clone(&inner);
+        workers.on_error(move |name, text| {
+            // Its own errors are told as trouble.
+            if name != WORKER {
+                let event =
+                    NewEvent::new(kinds::ERROR, for_errors.subject.clone(), format!("{name}: {text}"));
+                for_errors.record(event.field("worker", name));
+            }
+        });
         Self { inner, questions }
     }
 

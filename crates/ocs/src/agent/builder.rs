@@ -11,6 +11,7 @@ use campanile_wamp::{Dict, Value, WampError};
 
 use super::access::{CredLevel, Policy};
 use super::context::OpContext;
+use super::events::EventBook;
 use super::feed::FeedSpec;
 use super::handle::Agent;
 use super::log::LogOptions;
@@ -204,6 +205,7 @@ pub struct AgentBuilder {
     pub(super) startup: Vec<(String, serde_json::Value)>,
     pub(super) feeds: Vec<FeedSpec>,
     pub(super) procedures: Vec<(String, ProcedureHandler)>,
+    pub(super) events: Option<EventBook>,
 }
 
 impl AgentBuilder {
@@ -216,6 +218,7 @@ impl AgentBuilder {
             startup: Vec::new(),
             feeds: Vec::new(),
             procedures: Vec::new(),
+            events: None,
         }
     }
 

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::access::Caller;
+use super::caller;
 use super::identity::{ConflictWatch, Names};
 use super::runtime::Shared;
 use super::session::PURGE_EVERY_S;
@@ -95,7 +96,8 @@ fn register(client: &Client, shared: &Arc<Shared>, name: String) -> Registration
             let Some(agent) = agent else {
                 return Err(WampError::new(uris::CANCELED, "the agent has ended"));
             };
-            agent.dispatch(&procedure, invocation.args, invocation.kwargs).await.map(Reply::of)
+            let actor = Some(caller::on_bus(&invocation.details));
+            agent.dispatch(&procedure, invocation.args, invocation.kwargs, actor).await.map(Reply::of)
         })
     });
     client.register(&name, RegisterOptions::default(), handler)
@@ -251,7 +253,7 @@ impl Watcher {
         if due {
             for (name, params) in self.startup.drain(..) {
                 self.shared.log(format!("startup-op: launching {name}"));
-                self.shared.start(&name, &params, Caller::Internal);
+                self.shared.start(&name, &params, Caller::Internal, None);
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use campanile_control::journal::Actor;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -18,6 +19,7 @@ pub struct OpContext {
     pub(super) op_name: Arc<str>,
     pub(super) session_id: u64,
     pub(super) cred_level: CredLevel,
+    pub(super) actor: Option<Actor>,
     pub(super) stop: watch::Receiver<bool>,
 }
 
@@ -38,6 +40,18 @@ impl OpContext {
     #[must_use]
     pub const fn cred_level(&self) -> CredLevel {
         self.cred_level
+    }
+
+    /// The instance-id of the agent.
+    #[must_use]
+    pub fn instance_id(&self) -> &str {
+        &self.shared.instance_id
+    }
+
+    /// Who started it, as far as that is known; `None` where the agent did so itself.
+    #[must_use]
+    pub const fn actor(&self) -> Option<&Actor> {
+        self.actor.as_ref()
     }
 
     /// The agent, to publish or to start other operations.

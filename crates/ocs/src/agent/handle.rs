@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use campanile_control::journal::Actor;
 use campanile_wamp::net::client::Client;
 use campanile_wamp::{Dict, Value, WampError};
 use tokio::sync::watch;
@@ -74,7 +75,7 @@ impl Agent {
 
     /// Starts an operation as the agent itself. Gives what a client would get: `[code, message, session]`.
     pub fn start(&self, op_name: &str, params: &serde_json::Value) -> serde_json::Value {
-        self.shared.start(op_name, params, Caller::Internal)
+        self.shared.start(op_name, params, Caller::Internal, None)
     }
 
     /// Stops a process or aborts a task, as the agent itself.
@@ -106,7 +107,7 @@ impl Agent {
     /// # Errors
     /// `wamp.error.runtime_error` when the arguments do not fit.
     pub async fn dispatch_ops(&self, args: Vec<Value>, kwargs: Dict) -> Result<Value, WampError> {
-        self.shared.dispatch_ops(args, kwargs).await
+        self.shared.dispatch_ops(args, kwargs, None).await
     }
 
     /// A call of `{address}`, wherever it came from.
@@ -127,7 +128,21 @@ impl Agent {
         args: Vec<Value>,
         kwargs: Dict,
     ) -> Result<Value, WampError> {
-        self.shared.dispatch(procedure, args, kwargs).await
+        self.shared.dispatch(procedure, args, kwargs, None).await
+    }
+
+    /// The same, for a caller that is known: the journal tells who asked.
+    ///
+    /// # Errors
+    /// As [`Agent::dispatch`].
+    pub async fn dispatch_for(
+        &self,
+        actor: Option<Actor>,
+        procedure: &str,
+        args: Vec<Value>,
+        kwargs: Dict,
+    ) -> Result<Value, WampError> {
+        self.shared.dispatch(procedure, args, kwargs, actor).await
     }
 
     /// Ends the agent in order: no more starts, everything that runs is asked to stop and given `grace`, what is left

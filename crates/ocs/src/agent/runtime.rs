@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use campanile_control::journal::Actor;
 use campanile_wamp::error::uris;
 use campanile_wamp::net::client::Client;
 use campanile_wamp::{Dict, Value, WampError};
@@ -23,6 +24,7 @@ use super::builder::{AgentBuilder, OpHandler, ProcedureHandler};
 use super::bus::{self, BusState};
 use super::call::{self, OpsCall, WaitLimit};
 use super::context::OpContext;
+use super::events::{self, EventBook, Request};
 use super::feed::{Feed, FeedSpec, HEARTBEAT, Publisher};
 use super::handle::PublishError;
 use super::log::AgentLog;
@@ -50,6 +52,8 @@ pub(super) struct Shared {
     /// How often an access director has sent rules.
     pub(super) access: watch::Sender<u64>,
     pub(super) conflict: watch::Sender<Option<String>>,
+    /// Where requests are noted, and what publishes events.
+    pub(super) events: Option<EventBook>,
     pub(super) closing: watch::Sender<bool>,
     waiters: Semaphore,
 }
@@ -73,7 +77,7 @@ pub(super) struct Run {
 impl Shared {
     /// Makes the agent of a builder, and puts it on its bus.
     pub(super) fn start_agent(builder: AgentBuilder) -> Arc<Self> {
-        let AgentBuilder { config, ops, handlers, startup, feeds, procedures } = builder;
+        let AgentBuilder { config, ops, handlers, startup, feeds, procedures, events } = builder;
         let started_s = unix_now_s();
         let publisher = Publisher {
             agent_address: config.address(),
@@ -107,6 +111,7 @@ impl Shared {
             log,
             access: watch::Sender::new(0),
             conflict: watch::Sender::new(None),
+            events,
             closing: watch::Sender::new(false),
             waiters: Semaphore::new(MAX_WAITERS),
             publisher,
@@ -118,6 +123,7 @@ impl Shared {
         if let Some(director) = director {
             director::follow(&shared, &config.address_root, &director, config.workers.as_ref());
         }
+        events::publish(&shared);
         bus::join(&shared, extra, startup, config.workers.as_ref());
         shared
     }
@@ -198,10 +204,11 @@ impl Shared {
         procedure: &str,
         args: Vec<Value>,
         kwargs: Dict,
+        actor: Option<Actor>,
     ) -> Result<Value, WampError> {
         let address = &self.publisher.agent_address;
         match procedure.strip_prefix(address.as_str()) {
-            Some(".ops") => return self.dispatch_ops(args, kwargs).await,
+            Some(".ops") => return self.dispatch_ops(args, kwargs, actor).await,
             Some("") => return self.dispatch_mgmt(args, kwargs),
             _ => {}
         }
@@ -228,18 +235,24 @@ impl Shared {
         self: &Arc<Self>,
         args: Vec<Value>,
         kwargs: Dict,
+        actor: Option<Actor>,
     ) -> Result<Value, WampError> {
         let call = OpsCall::from_arguments(args, kwargs)?;
         let caller = Caller::Client { password: call.password.as_ref() };
         let name = call.op_name.as_str();
         let reply = match call.action.as_str() {
-            "start" => self.start(name, &call.params, caller),
+            "start" => self.start(name, &call.params, caller, actor.clone()),
             "stop" => self.stop(StopKind::Stop, name, caller),
             "abort" => self.stop(StopKind::Abort, name, caller),
             "status" => self.status(name),
             "wait" => self.wait(name, call.timeout).await,
             other => OpTable::no_such_action(other).into_json(),
         };
+        if let (Some(events), "start" | "stop" | "abort") = (&self.events, call.action.as_str()) {
+            let request =
+                Request { action: &call.action, op_name: name, params: &call.params, reply: &reply };
+            events.note(&request, actor);
+        }
         Ok(reply.into())
     }
 
@@ -248,6 +261,7 @@ impl Shared {
         name: &str,
         params: &serde_json::Value,
         caller: Caller<'_>,
+        actor: Option<Actor>,
     ) -> serde_json::Value {
         let mut state = self.lock();
         // Asked under the lock: a run is either refused here, or seen by the end of the agent, which locks after it
@@ -277,6 +291,7 @@ impl Shared {
             op_name: name.into(),
             session_id,
             cred_level,
+            actor,
             stop: stop_seen,
         };
         self.run(context, params);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use campanile_wamp::{Dict, Limits, Value};
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
@@ -41,6 +41,8 @@ struct Inner {
     name: String,
     path: String,
     host: String,
+    /// What we say we are.
+    agent: String,
     idle: Mutex<Vec<(Instant, Sender)>>,
     places: Semaphore,
     connect_timeout: Duration,
@@ -87,6 +89,7 @@ impl HttpPool {
         timeout: Duration,
     ) -> Result<Self, OcsError> {
         let pool = Self(Arc::new(Inner {
+            agent: crate::whoami::user_agent(),
             target,
             name,
             path,
@@ -169,6 +172,7 @@ impl HttpPool {
         Request::post(self.0.path.as_str())
             .header(HOST, self.0.host.as_str())
             .header(CONTENT_TYPE, "application/json")
+            .header(USER_AGENT, self.0.agent.as_str())
             .body(Full::new(body.clone()))
             .map_err(|error| OcsError::Protocol(format!("{}: {error}", self.0.name)))
     }

@@ -23,6 +23,7 @@ use http::HttpPool;
 use trust::Trust;
 
 use crate::secret::Secret;
+use crate::whoami;
 
 /// How much longer than an agent's own timeout a call may take, for the ways there and back.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -99,7 +100,8 @@ impl OcsClient {
     pub async fn connect(endpoint: Endpoint, timeout: Duration) -> Result<Self, OcsError> {
         let transport = match &endpoint {
             Endpoint::Ws(url, realm) => {
-                let client = Client::spawn(ClientOptions::new(url, realm));
+                let agent = Some(whoami::user_agent());
+                let client = Client::spawn(ClientOptions { agent, ..ClientOptions::new(url, realm) });
                 if let Err(reason) = first_attempt(&client, timeout).await {
                     client.close().await;
                     return Err(OcsError::RouterUnreachable { endpoint: endpoint.to_string(), reason });

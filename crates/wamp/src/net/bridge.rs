@@ -5,6 +5,7 @@
 //! Python client of OCS works over this; it sends no `Content-Type` and opens a connection for every call.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tokio::time::timeout;
 use super::server::hub::Hub;
 use crate::error::uris;
 use crate::uri::{self, Match};
-use crate::{Dict, Limits, Message, Payload, Serializer, Value};
+use crate::{CALLER_AGENT, CALLER_FROM, Dict, Limits, Message, Payload, Serializer, Value};
 
 const METHODS: &str = "POST,PUT,OPTIONS";
 
@@ -40,11 +41,12 @@ pub(super) async fn call(State(hub): State<Arc<Hub>>, request: Request) -> Respo
     let origin = request.headers().get(header::ORIGIN).cloned();
     let asked_headers = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
     let is_preflight = request.method() == Method::OPTIONS;
+    let caller = caller(&request);
     let (status, body) = if is_preflight {
         (StatusCode::OK, Vec::new())
     } else {
         match read_call(&hub, request).await {
-            Ok(call) => make_call(&hub, call).await,
+            Ok(call) => make_call(&hub, call, caller).await,
             Err(refused) => (refused.status, refused.body()),
         }
     };
@@ -69,6 +71,14 @@ pub(super) async fn call(State(hub): State<Arc<Hub>>, request: Request) -> Respo
         }
     }
     response
+}
+
+/// For whom the call is made, for callees that want to know.
+fn caller(request: &Request) -> Dict {
+    let address = request.extensions().get::<SocketAddr>().map(SocketAddr::to_string);
+    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let places = [(CALLER_FROM, address.as_deref()), (CALLER_AGENT, agent)];
+    places.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 async fn read_call(hub: &Hub, request: Request) -> Result<Call, Refused> {
@@ -138,14 +148,14 @@ fn parse_call(body: &Bytes, limits: &Limits) -> Result<Call, Refused> {
     Ok(Call { procedure, args, kwargs })
 }
 
-async fn make_call(hub: &Arc<Hub>, call: Call) -> (StatusCode, Vec<u8>) {
+async fn make_call(hub: &Arc<Hub>, call: Call, caller: Dict) -> (StatusCode, Vec<u8>) {
     // As crossbar answers: whoever sends such a name has a mistake in a program, not in a request.
     if !uri::is_valid(&call.procedure, Match::Exact) {
         let text = "the procedure is not a valid URI";
         return (StatusCode::INTERNAL_SERVER_ERROR, error(uris::RUNTIME_ERROR, Payload::text(text)));
     }
     let limit = hub.config.connection_limits.http_call_timeout;
-    let mut pending = hub.bridge_call(call.procedure, Payload::new(call.args, call.kwargs));
+    let mut pending = hub.bridge_call(call.procedure, Payload::new(call.args, call.kwargs), caller);
     let body = match timeout(limit, pending.answer()).await {
         Ok(Some(Message::Error { error: uri, payload, .. })) => error(&uri, payload),
         Ok(Some(Message::Result { payload, .. })) => result(payload),

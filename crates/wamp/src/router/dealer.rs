@@ -12,7 +12,7 @@ use super::sessions::{Invocation, PendingCall, Session, Sessions};
 use crate::error::uris;
 use crate::message::codes;
 use crate::uri::{self, Match};
-use crate::{Dict, Message, Payload};
+use crate::{CALLER_AGENT, CALLER_FROM, Dict, Message, Payload};
 
 /// What a caller is told whose callee is gone. OCS's `ocsbow` looks for this error; the text is crossbar's.
 const CALLEE_LOST: &str = "callee disconnected from in-flight request";
@@ -29,6 +29,8 @@ struct Registration {
     matching: Match,
     procedure: String,
     callee: PeerId,
+    /// The callee wants to know who calls.
+    disclose_caller: bool,
 }
 
 /// A call on its way to its callee.
@@ -39,6 +41,8 @@ pub(super) struct Call<'a> {
     /// In ms, for the callee to observe.
     pub(super) timeout_ms: Option<u64>,
     pub(super) progress: bool,
+    /// For whom it is made, where the caller calls for others: its address, and what it says it is.
+    pub(super) on_behalf_of: [Option<String>; 2],
 }
 
 /// How a call is cancelled (WAMP, "Call Canceling").
@@ -83,6 +87,7 @@ impl Dealer {
         session: &mut Session,
         matching: Match,
         procedure: &str,
+        disclose_caller: bool,
         ids: &mut Ids,
     ) -> Option<u64> {
         if self.by_pattern.get(matching, procedure).is_some() {
@@ -90,7 +95,8 @@ impl Dealer {
         }
         let id = ids.next_free(|id| self.by_id.contains_key(&id));
         self.by_pattern.insert(matching, procedure, id);
-        self.by_id.insert(id, Registration { matching, procedure: procedure.to_owned(), callee });
+        self.by_id
+            .insert(id, Registration { matching, procedure: procedure.to_owned(), callee, disclose_caller });
         session.registrations.insert(id);
         Some(id)
     }
@@ -110,12 +116,12 @@ impl Dealer {
         call: Call<'_>,
         outputs: &mut Vec<Output>,
     ) {
-        let Call { request, procedure, payload, timeout_ms, progress } = call;
+        let Call { request, procedure, payload, timeout_ms, progress, on_behalf_of } = call;
         let found = self.by_pattern.best_match(procedure).and_then(|(matching, &registration)| {
-            let callee = self.by_id.get(&registration)?.callee;
-            Some((matching, registration, callee))
+            let Registration { callee, disclose_caller, .. } = *self.by_id.get(&registration)?;
+            Some((matching, registration, callee, disclose_caller))
         });
-        let Some((matching, registration, callee)) = found else {
+        let Some((matching, registration, callee, disclose_caller)) = found else {
             let text = format!("no callee registered for procedure <{procedure}>");
             outputs.push(call_error(caller, request, uris::NO_SUCH_PROCEDURE, Payload::text(text)));
             return;
@@ -128,7 +134,10 @@ impl Dealer {
             session.calling.insert(PendingCall { call: request, callee, invocation });
         }
 
-        let mut details = Dict::new();
+        let mut details = match sessions.get(caller) {
+            Some(session) if disclose_caller => caller_details(session, on_behalf_of),
+            _ => Dict::new(),
+        };
         if let Some(timeout_ms) = timeout_ms {
             details.insert("timeout", timeout_ms);
         }
@@ -244,6 +253,22 @@ impl Dealer {
             }
         }
     }
+}
+
+/// Who calls (WAMP, "Caller Identification"), and from where.
+fn caller_details(caller: &Session, [from, agent]: [Option<String>; 2]) -> Dict {
+    let details = Dict::new()
+        .with("caller", caller.id)
+        .with("caller_authid", caller.authid.as_str())
+        .with("caller_authrole", caller.role.name.as_str());
+    let places = [
+        (CALLER_FROM, from.or_else(|| caller.from.clone())),
+        (CALLER_AGENT, agent.or_else(|| caller.agent.clone())),
+    ];
+    places.into_iter().fold(details, |details, (name, value)| match value {
+        Some(value) => details.with(name, value),
+        None => details,
+    })
 }
 
 /// Ends a call under way, on both sides.

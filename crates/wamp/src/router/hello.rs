@@ -19,8 +19,8 @@ const SHOWN_METHODS: usize = 5;
 /// What this router can do beyond the basic profile, told in WELCOME.
 const BROKER_FEATURES: [&str; 3] =
     ["pattern_based_subscription", "publisher_exclusion", "subscriber_blackwhite_listing"];
-const DEALER_FEATURES: [&str; 3] =
-    ["call_canceling", "pattern_based_registration", "progressive_call_results"];
+const DEALER_FEATURES: [&str; 4] =
+    ["call_canceling", "caller_identification", "pattern_based_registration", "progressive_call_results"];
 
 impl Core {
     /// A message of a peer that is not joined.
@@ -67,8 +67,9 @@ impl Core {
             abort(peer, LIMIT_EXCEEDED, text, outputs);
         } else {
             let id = self.new_session_id();
-            let session =
+            let mut session =
                 Session::new(id, Arc::clone(&self.anonymous_role), details, self.config.limits.max_calls);
+            session.from = self.connected.get(&peer).cloned().flatten();
             outputs.push(Output::Send { to: peer, message: self.welcome(&session) });
             self.sessions.insert(peer, session);
         }

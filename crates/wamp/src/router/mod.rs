@@ -28,7 +28,7 @@ mod pattern;
 mod requests;
 mod sessions;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use auth::{Action, Permission, Role};
@@ -54,8 +54,8 @@ pub struct Core {
     anonymous_role: Arc<Role>,
     ids: Ids,
     last_peer: u64,
-    /// Every connection, joined or not.
-    connected: HashSet<PeerId>,
+    /// Every connection, joined or not, and where it comes from.
+    connected: HashMap<PeerId, Option<String>>,
     sessions: Sessions,
     broker: Broker,
     dealer: Dealer,
@@ -84,7 +84,7 @@ impl Core {
             config,
             ids: Ids::new(seed),
             last_peer: 0,
-            connected: HashSet::new(),
+            connected: HashMap::new(),
             sessions: Sessions::default(),
             broker: Broker::new(),
             dealer: Dealer::new(),
@@ -93,18 +93,26 @@ impl Core {
 
     /// A new connection, which will say HELLO.
     pub fn attach(&mut self) -> PeerId {
+        self.attach_from(None)
+    }
+
+    /// A new connection from this address, which will say HELLO. Callees that ask for it are told the address.
+    pub fn attach_from(&mut self, from: Option<String>) -> PeerId {
         self.last_peer += 1;
         let peer = PeerId(self.last_peer);
-        self.connected.insert(peer);
+        self.connected.insert(peer, from);
         peer
     }
 
     /// A part of this program that acts as a session without HELLO, with a role of its own and as many unanswered
-    /// calls as `max_calls`.
+    /// calls as `max_calls`. It calls for others, so it says with the options [`crate::CALLER_FROM`] and
+    /// [`crate::CALLER_AGENT`] for whom.
     pub fn attach_joined(&mut self, role: Role, max_calls: usize) -> PeerId {
         let peer = self.attach();
         let id = self.new_session_id();
-        self.sessions.insert(peer, Session::new(id, Arc::new(role), &Dict::new(), max_calls));
+        let mut session = Session::new(id, Arc::new(role), &Dict::new(), max_calls);
+        session.calls_for_others = true;
+        self.sessions.insert(peer, session);
         peer
     }
 
@@ -147,7 +155,7 @@ impl Core {
 
     /// Takes in one message of a peer and appends what has to be done to `outputs`.
     pub fn receive(&mut self, peer: PeerId, message: Message, outputs: &mut Vec<Output>) {
-        if !self.connected.contains(&peer) {
+        if !self.connected.contains_key(&peer) {
             return;
         }
         let done = match self.sessions.get(peer) {

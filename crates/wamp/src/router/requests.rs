@@ -6,11 +6,12 @@ use super::check::Refusal;
 use super::dealer::{Call, CancelMode, Dealer};
 use super::options::{Options, Violation};
 use super::output::{Output, PeerId};
+use super::sessions::shown;
 use super::{Core, error};
 use crate::error::uris;
 use crate::message::codes;
 use crate::uri::Match;
-use crate::{Dict, Message, Payload};
+use crate::{CALLER_AGENT, CALLER_FROM, Dict, Message, Payload};
 
 impl Core {
     /// Takes in one message of a joined session.
@@ -117,7 +118,13 @@ impl Core {
             .and_then(|()| self.check_limit(peer, "unanswered calls", max, |session| session.calling.len()));
         match checked {
             Ok(()) => {
-                let call = Call { request, procedure, payload, timeout_ms, progress };
+                let for_others = self.sessions.get(peer).is_some_and(|session| session.calls_for_others);
+                let on_behalf_of = match for_others {
+                    true => [options.text(CALLER_FROM)?, options.text(CALLER_AGENT)?.map(shown).as_deref()]
+                        .map(|text| text.map(str::to_owned)),
+                    false => [None, None],
+                };
+                let call = Call { request, procedure, payload, timeout_ms, progress, on_behalf_of };
                 self.dealer.call(&mut self.sessions, peer, call, outputs);
             }
             Err(refusal) => outputs.push(refusal.answer(peer, codes::CALL, request)),
@@ -170,6 +177,8 @@ impl Core {
         let options = Options::new("REGISTER", options);
         let matching = options.matching()?;
         let invoke = options.text("invoke")?.unwrap_or("single");
+        // From an earlier draft of the specification: the callee asks, where now the caller or the router decides.
+        let disclose_caller = options.flag("disclose_caller", false)?;
         let max = self.config.limits.max_registrations;
         let checked = self
             .check(peer, Action::Register, procedure, matching)
@@ -188,7 +197,7 @@ impl Core {
             return Ok(());
         }
         let Some(session) = self.sessions.get_mut(peer) else { return Ok(()) };
-        match self.dealer.register(peer, session, matching, procedure, &mut self.ids) {
+        match self.dealer.register(peer, session, matching, procedure, disclose_caller, &mut self.ids) {
             Some(registration) => {
                 let message = Message::Registered { request, registration };
                 outputs.push(Output::Send { to: peer, message });

@@ -5,7 +5,16 @@ use std::sync::Arc;
 
 use super::auth::Role;
 use super::output::PeerId;
-use crate::Dict;
+use crate::{Dict, Value};
+
+/// So much of what a client says it is goes on to callees, in bytes.
+const MAX_AGENT_BYTES: usize = 120;
+
+/// What a client calls itself, fit to be shown.
+pub(super) fn shown(agent: &str) -> String {
+    let printable: String = agent.chars().filter(|c| !c.is_control()).collect();
+    printable[..printable.floor_char_boundary(MAX_AGENT_BYTES)].to_owned()
+}
 
 /// One joined session.
 #[derive(Debug)]
@@ -14,6 +23,11 @@ pub(super) struct Session {
     pub(super) id: u64,
     pub(super) authid: String,
     pub(super) role: Arc<Role>,
+    /// What its client says it is, and where its connection comes from.
+    pub(super) agent: Option<String>,
+    pub(super) from: Option<String>,
+    /// It is a part of this program, and says with each call for whom it makes it.
+    pub(super) calls_for_others: bool,
     /// As a callee it understands INTERRUPT.
     pub(super) takes_interrupts: bool,
     /// We have said GOODBYE and wait for the answer.
@@ -64,6 +78,9 @@ impl Session {
             id,
             authid: format!("anonymous-{id:x}"),
             role,
+            agent: details.get("agent").and_then(Value::as_str).map(shown),
+            from: None,
+            calls_for_others: false,
             takes_interrupts: feature("callee", "call_canceling").unwrap_or(false),
             leaving: false,
             subscriptions: BTreeSet::new(),

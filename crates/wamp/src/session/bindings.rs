@@ -127,7 +127,11 @@ impl Bindings {
             options.insert("match", wanted.matching.name());
         }
         outputs.push(Output::Send(match wanted.kind {
-            Kind::Registration => Message::Register { request, options, procedure: wanted.uri.clone() },
+            Kind::Registration => {
+                // Routers that do not know the option ignore it.
+                options.insert("disclose_caller", true);
+                Message::Register { request, options, procedure: wanted.uri.clone() }
+            }
             Kind::Subscription => Message::Subscribe { request, options, topic: wanted.uri.clone() },
         }));
     }

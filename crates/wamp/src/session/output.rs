@@ -9,6 +9,8 @@ use crate::{Dict, Message, Payload};
 pub struct SessionOptions {
     /// The realm to join.
     pub realm: String,
+    /// What the client says it is, in HELLO; `None` for the name of this library.
+    pub agent: Option<String>,
     /// How long the router may take to answer HELLO, in milliseconds.
     pub join_timeout_ms: u64,
     /// How long to wait before asking again for a refused registration or subscription.

@@ -3,6 +3,7 @@ use crate::backoff::Backoff;
 use crate::{Value, WampError};
 
 const OPTIONS: SessionOptions = SessionOptions {
+    agent: None,
     realm: String::new(),
     join_timeout_ms: 10_000,
     refused_backoff: Backoff { first_ms: 500, max_ms: 10_000 },
@@ -243,7 +244,11 @@ fn what_is_wanted_is_asked_for_in_every_session_in_the_same_order() {
         assert_eq!(
             asked,
             [
-                Message::Register { request: 1, options: Dict::new(), procedure: "a.ops".into() },
+                Message::Register {
+                    request: 1,
+                    options: Dict::new().with("disclose_caller", true),
+                    procedure: "a.ops".into()
+                },
                 Message::Subscribe { request: 2, options, topic: "a..heartbeat".into() },
             ]
         );

@@ -16,6 +16,8 @@ pub struct ClientOptions {
     pub url: String,
     /// The realm to join.
     pub realm: String,
+    /// What this program says it is; the router tells it to those who ask who called them. `None` for a plain name.
+    pub agent: Option<String>,
     /// What is offered to the router, which picks one; it prefers the first.
     pub serializers: Vec<Subprotocol>,
     /// How long to wait before connecting again.
@@ -48,6 +50,7 @@ impl ClientOptions {
         Self {
             url: url.into(),
             realm: realm.into(),
+            agent: None,
             serializers: Subprotocol::ALL.to_vec(),
             backoff: Backoff::default(),
             refused_backoff: Backoff::default(),
@@ -67,6 +70,7 @@ impl ClientOptions {
     pub(super) fn session(&self) -> SessionOptions {
         SessionOptions {
             realm: self.realm.clone(),
+            agent: self.agent.clone(),
             join_timeout_ms: as_ms(self.join_timeout),
             refused_backoff: self.refused_backoff,
             max_pending_calls: self.max_pending_calls,

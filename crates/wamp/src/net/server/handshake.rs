@@ -37,18 +37,15 @@ pub(super) async fn upgrade(State(hub): State<Arc<Hub>>, mut request: Request) -
     };
 
     let accept = derive_accept_key(key.as_bytes());
-    let peer_name = request
-        .extensions()
-        .get::<SocketAddr>()
-        .map_or_else(|| "of unknown address".to_owned(), SocketAddr::to_string);
+    let from = request.extensions().get::<SocketAddr>().copied();
     let permit = request.extensions().get::<ConnectionPermit>().cloned();
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         // Held as long as the connection, so that it counts.
         let _permit = permit;
         match upgraded.await {
-            Ok(upgraded) => session::run(hub, subprotocol, TokioIo::new(upgraded), peer_name).await,
-            Err(error) => tracing::debug!(peer = peer_name, "websocket handshake not completed: {error}"),
+            Ok(upgraded) => session::run(hub, subprotocol, TokioIo::new(upgraded), from).await,
+            Err(error) => tracing::debug!(peer = ?from, "websocket handshake not completed: {error}"),
         }
     });
 

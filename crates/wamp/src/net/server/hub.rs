@@ -58,9 +58,9 @@ impl Hub {
         self.lock().core.stats()
     }
 
-    pub(super) fn attach(self: &Arc<Self>, outbox: &Arc<Outbox>) -> Attached {
+    pub(super) fn attach(self: &Arc<Self>, outbox: &Arc<Outbox>, from: Option<String>) -> Attached {
         let mut state = self.lock();
-        let peer = state.core.attach();
+        let peer = state.core.attach_from(from);
         state.links.insert(peer, Arc::clone(outbox));
         Attached { hub: Arc::clone(self), peer }
     }
@@ -99,15 +99,20 @@ impl Hub {
     }
 
     /// Starts a call of the HTTP bridge. The answer is an ERROR or a RESULT; the call is cancelled if the
-    /// [`BridgeCall`] is dropped before.
-    pub(crate) fn bridge_call(self: &Arc<Self>, procedure: String, payload: Payload) -> BridgeCall {
+    /// [`BridgeCall`] is dropped before. `caller` says for whom it is made ([`crate::CALLER_FROM`]).
+    pub(crate) fn bridge_call(
+        self: &Arc<Self>,
+        procedure: String,
+        payload: Payload,
+        caller: Dict,
+    ) -> BridgeCall {
         let mut cork = Cork::default();
         let (sender, answer) = oneshot::channel();
         let state = &mut *self.lock();
         state.bridge.last_request += 1;
         let (peer, request) = (state.bridge.peer, state.bridge.last_request);
         state.bridge.waiting.insert(request, sender);
-        let call = Message::Call { request, options: Dict::new(), procedure, payload };
+        let call = Message::Call { request, options: caller, procedure, payload };
         let mut outputs = Vec::new();
         state.core.receive(peer, call, &mut outputs);
         for output in outputs {

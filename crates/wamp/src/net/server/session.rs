@@ -9,6 +9,7 @@
 //! or breaks the protocol is disconnected, and the reason is logged.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -38,11 +39,13 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 << 20;
 
 /// Serves one connection until it ends.
-pub(super) async fn run(hub: Arc<Hub>, subprotocol: Subprotocol, stream: Stream, peer_name: String) {
+pub(super) async fn run(hub: Arc<Hub>, subprotocol: Subprotocol, stream: Stream, from: Option<SocketAddr>) {
+    let from = from.map(|address| address.to_string());
+    let peer_name = from.clone().unwrap_or_else(|| "of unknown address".to_owned());
     let (reader, writer) = tokio::io::split(stream);
     let limits = hub.config.connection_limits;
     let outbox = Arc::new(Outbox::new(subprotocol, limits.max_queued_bytes, Box::new(writer)));
-    let attached = hub.attach(&outbox);
+    let attached = hub.attach(&outbox, from);
     let now = Instant::now();
     let session = Session {
         reader: Reader::new(reader, hub.config.message_limits.max_message_bytes),
