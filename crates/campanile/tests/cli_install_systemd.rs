@@ -146,6 +146,27 @@ fn repeated_and_relative_compose_files_are_all_written_down_in_full() {
 }
 
 #[test]
+fn the_options_of_the_original_set_what_their_names_say() {
+    let site = site();
+    std::fs::create_dir(site.dir().join("launchers")).unwrap();
+    let args = ["--service-dir=.", "--site-host=host-1", "--shell=/bin/sh", "--python-bin=venv/bin/python"];
+    let output = install(&site, &[&args[..], &["--launcher-dir=launchers", "--service-name=my-hm"]].concat());
+    assert_eq!(output.code(), 0, "{}", output.stderr);
+    let text = read(&site, "launchers/launcher-hm-host-1.sh");
+    assert!(text.starts_with("#!/bin/sh\n"), "{text}");
+    assert!(text.contains(&format!("PYTHON={}/venv/bin/python\n", site.dir().display())), "{text}");
+    let service = read(&site, "my-hm.service");
+    assert!(service.contains("/launchers/launcher-hm-host-1.sh\nUser=ocs\n"), "{service}");
+    let output = install(&site, &["--service-dir=.", "--site-host=host-1", "--launcher-script=mine.sh"]);
+    assert_eq!(output.code(), 0, "{}", output.stderr);
+    assert!(
+        read(&site, "ocs-hostmanager.service")
+            .contains(&format!("ExecStart={}/mine.sh\n", site.dir().display()))
+    );
+    assert!(read(&site, "mine.sh").contains("--instance-id=hm-host-1"));
+}
+
+#[test]
 fn an_edited_launcher_is_kept() {
     let site = site();
     let args = ["--service-dir=.", "--site-host=host-1"];
