@@ -140,8 +140,9 @@ fn note(row: &Row, silent: bool, now: f64) -> String {
     }
     if let Some(child) = &row.child {
         // What is as it should be needs no reason.
-        let settled = child.reached(&child.target_state) && row.state != "unstable";
-        parts.extend(child.reason.clone().filter(|_| !settled));
+        let reached = child.reached(&child.target_state);
+        parts.extend(child.reason.clone().filter(|_| !reached));
+        let settled = reached && row.state != "unstable";
         if row.state == "unstable" && child.last_exit.is_none() {
             parts.push("it keeps ending".to_owned());
         }
