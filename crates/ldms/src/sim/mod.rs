@@ -7,11 +7,14 @@
 //! What it does not have: store plugins that write (rows are counted), streams and messages (they are accepted and
 //! dropped), set groups, failover (removed from ldmsd too), plugins beyond 64-bit counters with invented values.
 //!
-//! [`fleet`] runs many of them on real sockets in one process; [`world`] runs them in virtual time, without sockets.
+//! [`config_file`] reads configuration files of ldmsd for them; [`orders`] is how a running fleet is told to hang,
+//! crash or misbehave. [`fleet`] runs many of them on real sockets in one process; [`world`] runs them in virtual time, without sockets.
 //!
 //! Sampling costs nothing until somebody reads: a sample is a function of time. An idle daemon is a listening
 //! socket and a few maps.
 
+pub mod config_file;
 pub mod daemon;
 pub mod fleet;
+pub mod orders;
 pub mod world;

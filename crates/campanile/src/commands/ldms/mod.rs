@@ -6,6 +6,7 @@ use crate::failure::Outcome;
 
 mod auth;
 mod ctl;
+mod sim;
 
 /// Talk to the daemons of LDMS, and look after a cluster of them
 #[derive(clap::Args, Debug)]
@@ -18,11 +19,13 @@ pub(crate) struct Args {
 #[derive(Subcommand, Debug)]
 enum Command {
     Ctl(ctl::Args),
+    Sim(sim::Args),
 }
 
 /// Runs the command.
 pub(crate) fn run(args: Args) -> Outcome {
     match args.command {
         Command::Ctl(args) => ctl::run(&args),
+        Command::Sim(args) => sim::run(&args),
     }
 }

@@ -172,13 +172,16 @@ impl Daemon {
     fn greet(&mut self, message: &Record) -> Handled {
         let args = self.args(message);
         if let Some(name) = args.get(AttrId::NAME) {
-            Ok(Answer::Text(format!("Hello '{name}'")))
+            // ldmsd answers from a buffer of 1 KiB.
+            Ok(Answer::Text(format!("Hello '{name}'").chars().take(1022).collect()))
         } else if args.has(AttrId::TEST) {
             Ok(Answer::Text("Hi".to_owned()))
         } else if let Some(length) = args.get(AttrId::OFFSET) {
             // So many digits; for tests of long answers.
             let length = length.parse::<usize>().unwrap_or(0).min(crate::limits::MAX_MESSAGE / 2);
-            Ok(Answer::Text(format!("{length:0length$}")))
+            let digits = length.to_string();
+            let zeros = "0".repeat(length.saturating_sub(digits.len()));
+            Ok(Answer::Text(format!("{zeros}{digits}")))
         } else if let Some(records) = args.get(AttrId::LEVEL) {
             match records.parse::<i64>().unwrap_or(0) {
                 1 => Ok(Answer::Text("single record 0".to_owned())),

@@ -237,6 +237,14 @@ impl Fleet {
         Ok(lock(&self.member(name)?.state).daemon.is_some())
     }
 
+    /// Whether a daemon hangs.
+    ///
+    /// # Errors
+    /// See [`Self::port`].
+    pub fn is_hung(&self, name: &str) -> Result<bool, FleetError> {
+        Ok(*self.member(name)?.hung.borrow())
+    }
+
     /// Makes a daemon misbehave, or behave again. A restart ends it.
     ///
     /// # Errors
