@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Json, Perm, calls};
+use super::{Json, Micros, Perm, calls};
 
 /// The answer to [`DaemonStatus`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,4 +159,62 @@ calls! {
         /// Only tags that match.
         regex: Option<String> => REGEX,
     } -> Json<serde_json::Value>;
+
+    /// Figures about the clients of the message service.
+    MsgClientStats = MSG_CLIENT_STATS {} -> Json<serde_json::Value>;
+
+    /// How much each part of the daemon logs.
+    LogStatus = LOG_STATUS {} -> Json<Vec<serde_json::Value>>;
+
+    /// Sets figures back to nothing.
+    StatsReset = STATS_RESET {
+        /// Which, separated by commas: `update`, `thread`, `xprt`, …; all when absent.
+        names: Option<String> => STRING,
+    } -> ();
+
+    /// Owner and permissions of sets that are there.
+    SetSecMod = SET_SEC_MOD {
+        /// The sets.
+        regex: String => REGEX,
+        /// Owner.
+        uid: Option<String> => UID,
+        /// Group.
+        gid: Option<String> => GID,
+        /// Permissions.
+        perm: Option<Perm> => PERM,
+    } -> ();
+
+    /// Creates a set group.
+    SetGroupAdd = SETGROUP_ADD {
+        /// Its name.
+        name: String => NAME,
+        /// The producer it pretends to come from.
+        producer: Option<String> => PRODUCER,
+        /// How often it is said to change.
+        interval: Option<Micros> => INTERVAL,
+        /// And when.
+        offset: Option<Micros> => OFFSET,
+    } -> ();
+
+    /// Deletes a set group. (ldmsd 4.5 answers with error 0 and a text when there is none.)
+    SetGroupDel = SETGROUP_DEL {
+        /// Its name.
+        name: String => NAME,
+    } -> ();
+
+    /// Puts sets into a group.
+    SetGroupIns = SETGROUP_INS {
+        /// The group.
+        name: String => NAME,
+        /// The sets, separated by commas.
+        instance: String => INSTANCE,
+    } -> ();
+
+    /// Takes sets out of a group.
+    SetGroupRm = SETGROUP_RM {
+        /// The group.
+        name: String => NAME,
+        /// The sets, separated by commas.
+        instance: String => INSTANCE,
+    } -> ();
 }

@@ -44,6 +44,13 @@ impl Request {
         self
     }
 
+    /// The value of an attribute.
+    #[must_use]
+    pub fn attribute(&self, id: AttrId) -> Option<String> {
+        let found = self.attributes.iter().find(|attribute| attribute.id == id);
+        found.map(|attribute| attribute.value().into_owned())
+    }
+
     /// The command that sends it, for messages.
     #[must_use]
     pub fn verb(&self) -> &'static str {

@@ -299,4 +299,33 @@ calls! {
         /// The producers.
         regex: String => REGEX,
     } -> Json<serde_json::Value>;
+
+    /// Adds a bridge: the daemon connects to another that cannot connect to it, and is collected from over that
+    /// connection.
+    BridgeAdd = BRIDGE_ADD {
+        /// Its name.
+        name: String => NAME,
+        /// Transport.
+        xprt: String => XPRT,
+        /// Host.
+        host: String => HOST,
+        /// Port.
+        port: u16 => PORT,
+        /// How long it waits before it connects again.
+        reconnect: Micros => INTERVAL,
+        /// Authentication domain; the daemon's default when absent.
+        auth: Option<String> => AUTH,
+        /// `bridge`; ldmsd wants it said.
+        kind: BridgeType => TYPE,
+    } -> ();
+}
+
+/// The type of a bridge on the wire; there is only one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct BridgeType;
+
+impl AttrValue for BridgeType {
+    fn text(&self) -> Option<String> {
+        ProducerType::Bridge.text()
+    }
 }

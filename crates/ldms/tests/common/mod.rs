@@ -16,6 +16,8 @@ use campanile_ldms::sim::daemon::Options as SimOptions;
 use campanile_ldms::sim::fleet::Fleet;
 use campanile_testkit::{Daemon, Signal, free_port};
 
+pub(crate) mod raw;
+pub(crate) mod record;
 pub(crate) mod scenarios;
 pub(crate) mod transcript;
 

@@ -22,6 +22,7 @@ use campanile_ldms::wire::errno;
 use campanile_ldms::wire::ids::{AttrId, RequestId};
 use campanile_ldms::wire::record::Attribute;
 
+use super::record::Recorder;
 use super::{Site, Way, connect, connect_with, options, refused, tell, tell_all, transcript, wait_for};
 
 const SECOND: Micros = Micros(1_000_000);
@@ -461,4 +462,57 @@ pub(crate) async fn a_connection_that_ends_answers_all_that_waits(site: &Site) {
     let (answers, ()) = tokio::join!(waiting, crash);
     assert_eq!(answers.len(), 50);
     assert!(answers.iter().all(|answer| matches!(answer, Err(RequestError::Closed { .. }))), "{answers:?}");
+}
+
+/// Producer, updater and all: `aggregator` collects `set` from `at`.
+async fn collects(aggregator: &Client, called: &str, at: &Endpoint, set: &str) {
+    aggregator.call(&producer(called, at)).await.unwrap();
+    aggregator.call(&PrdcrStart { name: name(called), reconnect: None }).await.unwrap();
+    in_state(aggregator, called, ProducerState::Connected).await;
+    updater(aggregator, &format!("u-{called}")).await;
+    let first = wait_for("a sample", || async {
+        Some(sampled_us(aggregator, set).await).filter(|time_us| *time_us > 0)
+    })
+    .await;
+    wait_for("the next sample", || async { (sampled_us(aggregator, set).await > first).then_some(()) }).await;
+}
+
+pub(crate) async fn both_kinds_collect_from_each_other(real: &Site) {
+    let simulated = Site::simulated();
+    let (real_sampler, _) = sampler(real, "real-s").await;
+    let (simulated_sampler, _) = sampler(&simulated, "sim-s").await;
+    let real_l1 = connect(&real.start("real-l1").await).await;
+    let simulated_l1 = connect(&simulated.start("sim-l1").await).await;
+    collects(&real_l1, "sim-s", &simulated_sampler, "sim-s/m").await;
+    collects(&simulated_l1, "real-s", &real_sampler, "real-s/m").await;
+}
+
+pub(crate) async fn conversations(real: &Site) {
+    let (at, _) = sampler(real, "s").await;
+    wait_for("a sample", || async { (sampled_us(&connect(&at).await, "s/m").await > 0).then_some(()) }).await;
+    for (form, file) in [(Form::Plain, "plain.txt"), (Form::Rail, "rail.txt")] {
+        let recorder = Recorder::before(&at).await;
+        let options = Options { form, ..options(&Way::None) };
+        ask_everything(Client::connect(&recorder.endpoint, &options).await.unwrap()).await;
+        recorder.keep(file);
+    }
+    let way = Way::Naive { uid: 0, gid: 0 };
+    let recorder = Recorder::before(&real.start_with("n", &way).await).await;
+    let client = connect_with(&recorder.endpoint, &way).await.unwrap();
+    client.call(&DaemonStatus {}).await.unwrap();
+    client.call(&CfgCntr {}).await.unwrap();
+    client.call(&Greeting { name: name("you") }).await.unwrap();
+    recorder.keep("naive.txt");
+    let simulated = Site::simulated();
+    let l1 = connect(&simulated.start("l1").await).await;
+    let recorder = Recorder::before(&at).await;
+    collects(&l1, "s", &recorder.endpoint, "s/m").await;
+    recorder.keep("collect.txt");
+}
+
+async fn ask_everything(client: Client) {
+    client.call(&DaemonStatus {}).await.unwrap();
+    client.call(&CfgCntr {}).await.unwrap();
+    client.call(&Greeting { name: name("you") }).await.unwrap();
+    client.directory().await.unwrap();
 }

@@ -10,6 +10,7 @@ use campanile_ldms::sim::config_file;
 use campanile_ldms::sim::daemon::{Listen, Options, Timings};
 use campanile_ldms::sim::fleet::Fleet;
 use campanile_ldms::sim::orders;
+use campanile_ldms::wire::ids::{AttrId, RequestId};
 use serde_json::Value;
 
 use super::auth::AuthArgs;
@@ -168,13 +169,18 @@ fn options(
     env: BTreeMap<String, String>,
     config: Vec<Request>,
 ) -> Options {
+    // A file that opens the daemon's own port says how it authenticates there.
+    let mut config = config;
+    let own = |request: &Request| {
+        let port = request.attribute(AttrId::PORT);
+        request.id == RequestId::LISTEN && port.is_some_and(|port| port == place.port.to_string())
+    };
+    let domain =
+        config.iter().find(|request| own(request)).and_then(|request| request.attribute(AttrId::AUTH));
+    config.retain(|request| !own(request));
     let mut options = Options::new(&place.name, place.port);
-    options.listen = vec![Listen {
-        xprt: "sock".to_owned(),
-        port: place.port,
-        host: Some(place.host.clone()),
-        domain: None,
-    }];
+    options.listen =
+        vec![Listen { xprt: "sock".to_owned(), port: place.port, host: Some(place.host.clone()), domain }];
     options.auth = auth;
     options.env = env;
     options.config = config;
