@@ -1,4 +1,4 @@
-//! The fuzz targets (`fuzz/src/lib.rs`), on stable and bounded: bytes that a real ldmsd has sent, mutilated.
+//! The fuzz targets (`fuzz/ldms/src/lib.rs`), on stable and bounded: bytes that a real ldmsd has sent, mutilated.
 //! More rounds with `PROPTEST_CASES` (`make soak`).
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
@@ -8,7 +8,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-#[path = "../fuzz/src/lib.rs"]
+#[path = "../../../fuzz/ldms/src/lib.rs"]
 #[allow(unreachable_pub, reason = "a crate of its own for cargo fuzz")]
 mod targets;
 

@@ -28,6 +28,7 @@ mod serve;
 mod setgroups;
 mod sets;
 mod stores;
+mod subscribe;
 mod trace;
 mod updaters;
 
