@@ -113,7 +113,7 @@ fn router_and_host_manager_of_ours_are_started_and_stopped() {
 fn a_real_crossbar_is_configured_started_and_stopped() {
     let (Some(peers), Some(crossbar)) = (Peers::require(), require(Part::Crossbar)) else { return };
     let crossbar = std::fs::canonicalize(crossbar.parent().unwrap()).unwrap().join("crossbar");
-    let site = site(json!({"bin": crossbar, "config-dir": "cb"}), &[world::faker("faker1", json!({}))]);
+    let site = site(json!({"bin": crossbar, "config-dir": "cb"}), &[sleeper()]);
     let _end = AtTheEnd(&site);
 
     let output = support(&site, &["start", "crossbar"]);
@@ -137,7 +137,7 @@ fn a_real_crossbar_is_configured_started_and_stopped() {
     // The original's client finds all of it.
     wait_until(SOON, "ocsbow shows the agent up", || {
         let table = peers.ocsbow(&site, HOST, &["status"]).stdout;
-        table.lines().any(|line| line.split_whitespace().eq(["faker1", "FakeDataAgent", "up", "up"]))
+        table.lines().any(|line| line.split_whitespace().eq(["sleeper", "Sleeper", "up", "up"]))
     });
     let told = succeeds(&site, &["stop"]);
     assert!(told.contains("Requesting HostManager termination.\nStopping crossbar.\n"), "{told}");
@@ -198,7 +198,7 @@ fn what_does_not_start_or_stop_is_said_with_its_last_words() {
 #[test]
 fn a_python_host_manager_is_stopped_over_the_bus() {
     let Some(peers) = Peers::require() else { return };
-    let site = site(json!({"bin": "campanile"}), &[sleeper()]);
+    let site = site(json!({"bin": "campanile"}), &[]);
     let _end = AtTheEnd(&site);
     succeeds(&site, &["start", "crossbar"]);
     let mut manager = peers.host_manager(&site, HOST, MANAGER, &[]);

@@ -102,6 +102,7 @@ fn check(seen: &Value, mut manager: Daemon) {
     assert_eq!(steps["stop"], json!([0, "Requested stop on process \"manager\"."]));
     assert_eq!(steps["start"], json!([0, "Started process \"manager\"."]));
     assert_eq!(steps["die"], json!([0, "Started task \"die\"."]));
+    assert_eq!(seen["gone"], "wamp.error.no_such_procedure");
     assert_eq!(seen["messages"], json!(true));
     // It has died in good order, and its agent with it.
     assert!(manager.wait(SOON).success());

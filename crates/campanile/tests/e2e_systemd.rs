@@ -54,6 +54,11 @@ impl Machine {
         let state = format!("\nexport STATE_DIRECTORY={}\n\n###\n\n", site.state_dir().display());
         std::fs::write(&launcher, text.replacen("\n###\n\n", &state, 1)).unwrap();
 
+        // Ten seconds are for people; the rest of the file is as it was written.
+        let unit = site.dir().join("config/systemd/user").join(SERVICE);
+        let text = std::fs::read_to_string(&unit).unwrap();
+        std::fs::write(&unit, text.replace("RestartSec=10s", "RestartSec=1s")).unwrap();
+
         let script = format!(
             "mkdir -p /run/systemd && mount -t tmpfs none /run/systemd && mkdir -p /run/systemd/system && exec {SYSTEMD} --user"
         );

@@ -163,7 +163,12 @@ async function visit(session) {
   await until('two looks at everything', () => Object.values(seen.polls).every((count) => count >= 2));
 
   seen.steps.die = (await panel.dispatch('start', 'die', {})).slice(0, 2);
-  await until('the HostManager is gone from the list', () => !list.ok(address));
+  // Its light goes out after five seconds; two missing heartbeats say the same.
+  await until('the HostManager is silent', () => Date.now() - list.agents[address].last > 2500);
+  await panel.dispatch('status', 'manager', []).then(
+    () => fail('the HostManager still answers'),
+    (error) => { seen.gone = error.error; },
+  );
   panel.close();
   seen.messages = panel.status.manager[2].messages.length > 0;
 }
