@@ -60,11 +60,11 @@ impl Manager {
             let reason = trouble.borrow_and_update().as_ref().map(|trouble| trouble.reason.clone());
             if reason.is_some() != was_in_trouble {
                 was_in_trouble = reason.is_some();
-                context.set_degraded(was_in_trouble);
-                context.message(match reason {
-                    Some(reason) => format!("Journal: {reason}; agents are managed all the same."),
-                    None => "Journal: events are saved again.".to_owned(),
-                });
+                if reason.is_none() {
+                    context.message("Journal: events are saved again.");
+                }
+                let text = |reason| format!("Journal: {reason}; agents are managed all the same.");
+                self.problem("journal", reason.map(text));
             }
             if trouble.changed().await.is_err() {
                 return std::future::pending().await;

@@ -33,6 +33,7 @@ pub mod services;
 pub mod stability;
 pub mod table;
 pub mod targets;
+mod watch;
 pub mod words;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! **Guarantees.** The table is locked only to read or change it, never while anything is done or waited for. What
 //! goes wrong with one instance, the site config, Python or the disk is told, and stops nothing else.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -30,6 +30,7 @@ use crate::report;
 use crate::requests::{self, Request};
 use crate::table::Table;
 use crate::targets::{TargetFile, Targets};
+use crate::watch::Measured;
 
 /// The key of the site config in `config_parse_status`.
 const SITE_CONFIG: &str = "[SCF]";
@@ -66,6 +67,12 @@ pub(crate) struct Shared {
     news: Mutex<Option<mpsc::Receiver<News>>>,
     /// Something was changed in the table: decide about all instances.
     pub(crate) changed: Notify,
+    /// Somebody wants to know what instances use.
+    pub(crate) measure_now: Notify,
+    /// Held while the targets are written, so that the newest are written last.
+    pub(crate) writing_targets: tokio::sync::Mutex<()>,
+    /// The targets could not be written, and will be tried again.
+    pub(crate) writing_again: AtomicBool,
     running: AtomicBool,
     /// The end of the process leaves everything running, for another manager.
     handing_over: AtomicBool,
@@ -83,6 +90,11 @@ pub(crate) struct State {
     config_status: (bool, f64, String),
     /// Who looks whether an instance is ready.
     probes: HashMap<Key, AbortHandle>,
+    pub(crate) measured: Measured,
+    /// What does not work of what the manager needs, since when (Unix seconds), in words.
+    pub(crate) problems: BTreeMap<&'static str, (f64, String)>,
+    /// Those of them that are not in the journal yet.
+    pub(crate) new_problems: Vec<String>,
     /// Messages that came up while no operation was at hand to tell them.
     pub(crate) untold: Vec<String>,
 }
@@ -115,6 +127,9 @@ impl Manager {
             classes_asked: 0,
             config_status: (true, now.unix_s, String::new()),
             probes: HashMap::new(),
+            measured: Measured::default(),
+            problems: BTreeMap::new(),
+            new_problems: Vec::new(),
             untold: Vec::new(),
         };
         state.untold = state.take_config(config, now);
@@ -127,6 +142,9 @@ impl Manager {
             state: Mutex::new(state),
             news: Mutex::new(Some(news)),
             changed: Notify::new(),
+            measure_now: Notify::new(),
+            writing_targets: tokio::sync::Mutex::new(()),
+            writing_again: AtomicBool::new(false),
             running: AtomicBool::new(false),
             handing_over: AtomicBool::new(false),
             journal: OnceLock::new(),
@@ -151,6 +169,7 @@ impl Manager {
         }
         self.adopt_survivors(first.kept.is_none()).await;
         self.ask_classes();
+        tokio::spawn(self.clone().measure());
     }
 
     /// Whether the process `manager` has ever begun to run.
@@ -192,12 +211,14 @@ impl Manager {
     #[must_use]
     pub fn data(&self) -> Value {
         let state = self.lock();
+        self.wants_usage(&state);
         let (ok, at_s, message) = &state.config_status;
         json!({
             "child_states": report::child_states(&state.table, self.shared.clock.now()),
             "config_parse_status": { SITE_CONFIG: [ok, at_s, message] },
             "orphans": {},
             "new_tags": {},
+            "problems": Self::problems(&state),
             "containment": match self.shared.processes.containment() {
                 Ok(()) => json!({"kind": "cgroup", "reason": null}),
                 Err(why) => json!({"kind": "group", "reason": why}),
@@ -225,13 +246,13 @@ impl Manager {
         self.tell(context, self.apply(&requests));
         self.shared.running.store(true, Ordering::Release);
         // From here to an orderly end they are on the disk, so that any other end is known by them.
-        self.keep_targets(context).await;
+        self.keep_targets().await;
         let is_handed_over = tokio::select! {
             is_handed_over = self.keep(context, &mut news.receiver) => is_handed_over,
             never = self.show_journal(context) => match never {},
         };
         if is_handed_over {
-            self.keep_targets(context).await;
+            self.keep_targets().await;
             return Ok("Exited. Everything that ran goes on, for another manager.".to_owned());
         }
         self.forget_targets(context).await;
@@ -241,11 +262,20 @@ impl Manager {
 
     /// Returns when nothing runs any more, or with `true` when all is to be left to another manager.
     async fn keep(&self, context: &OpContext, news: &mut mpsc::Receiver<News>) -> bool {
-        let mut stopping = false;
+        let (mut stopping, mut is_degraded) = (false, false);
         let mut concerned = self.lock().table.keys();
         let mut batch = Vec::with_capacity(NEWS_BATCH);
         loop {
             let is_idle = self.decide(context, &concerned);
+            let (has_problems, new_problems) = {
+                let mut state = self.lock();
+                (!state.problems.is_empty(), std::mem::take(&mut state.new_problems))
+            };
+            new_problems.iter().for_each(|text| self.note_error(context, text));
+            if has_problems != is_degraded {
+                is_degraded = has_problems;
+                context.set_degraded(is_degraded);
+            }
             if stopping && is_idle {
                 return false;
             }
@@ -346,6 +376,7 @@ impl Manager {
                     observed.leftovers = None;
                     observed.ready = false;
                     entry.hold = Hold::default();
+                    entry.usage = None;
                     state.replace_probe(key, None);
                 }
                 Change::Left(count) if observed.launch == launch => observed.leftovers = Some(count),
@@ -430,7 +461,8 @@ impl State {
     /// Takes a site config that was read; returns what is to be told to people.
     pub(crate) fn take_config(&mut self, config: Config, now: campanile_control::Now) -> Vec<String> {
         let mut messages = config.messages;
-        self.config_status = (true, now.unix_s, messages.join("\n"));
+        let is_sound = config.wanted.iter().all(|want| want.problem.is_none());
+        self.config_status = (is_sound, now.unix_s, messages.join("\n"));
         self.launch = Arc::new(config.launch);
         messages.extend(reload(&mut self.table, &config.wanted, now.mono_ms));
         let known = self.classes.clone();

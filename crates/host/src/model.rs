@@ -433,6 +433,19 @@ pub struct Hold {
     pub adopted: bool,
 }
 
+/// What an instance uses of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// How many processes it has.
+    pub processes: u32,
+    /// Their resident memory, bytes; what they share counts several times.
+    pub memory_bytes: u64,
+    /// The CPU time of this run, seconds.
+    pub cpu_s: f64,
+    /// How much of one core it used between the last two measurements; 1.0 is all of it.
+    pub cpu_share: Option<f64>,
+}
+
 /// What holds everything that an instance starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Containment {

@@ -12,7 +12,7 @@ use crate::drive::classes;
 use crate::manager::{Config, Manager, lines};
 use crate::model::Program;
 use crate::requests;
-use crate::targets::Targets;
+use crate::words;
 
 impl Manager {
     /// The task `update`: targets, and on request the site config first.
@@ -32,7 +32,7 @@ impl Manager {
         self.note_requests(context, &requests);
         self.tell(context, self.apply(&requests));
         self.shared.changed.notify_one();
-        self.keep_targets(context).await;
+        self.keep_targets().await;
         reloaded.map(|()| "Update requested.".to_owned())
     }
 
@@ -44,9 +44,10 @@ impl Manager {
             let mut state = self.lock();
             match config {
                 Ok(config) => {
+                    let broken = config.wanted.iter().filter(|want| want.problem.is_some()).count();
                     let told = state.take_config(config, now);
                     self.note_config(context, Ok(&told));
-                    (Ok(()), told)
+                    (if broken == 0 { Ok(()) } else { Err(words::broken_entries(broken)) }, told)
                 }
                 Err(diagnostics) => {
                     self.note_config(context, Err(&diagnostics));
@@ -55,9 +56,8 @@ impl Manager {
             }
         };
         self.tell(context, messages);
-        if result.is_ok() {
-            self.ask_classes();
-        }
+        self.ask_classes();
+        self.limit_all().await;
         self.shared.changed.notify_one();
         result
     }
@@ -149,16 +149,6 @@ impl Manager {
             state.untold.append(&mut messages);
         }
         self.shared.changed.notify_one();
-    }
-
-    pub(crate) async fn keep_targets(&self, context: &OpContext) {
-        let (targets, file) = (Targets::of(&self.lock().table), self.shared.targets.clone());
-        let written = tokio::task::spawn_blocking(move || file.write(&targets)).await;
-        if let Ok(Err(error)) = written {
-            let text = format!("The targets cannot be kept over a crash: {error}");
-            self.note_error(context, &text);
-            context.message(text);
-        }
     }
 
     pub(crate) async fn forget_targets(&self, context: &OpContext) {

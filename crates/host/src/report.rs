@@ -10,7 +10,8 @@ use crate::table::{Entry, Table};
 use crate::words;
 
 /// The entries of `child_states`: the documented keys, then ours (`pid`, `since`, `restarts`, `last_exit`, `next_at`,
-/// `reason`, `ready`, `containment`, `adopted`, `not_enforced`). The `pid` of a container is that of its first process, as
+/// `reason`, `ready`, `containment`, `adopted`, `not_enforced`, `processes`,
+/// `memory_bytes`, `cpu_s`, `cpu_share`). The `pid` of a container is that of its first process, as
 /// this host counts. Times are seconds since the Unix epoch.
 #[must_use]
 pub fn child_states(table: &Table, now: Now) -> Value {
@@ -18,7 +19,7 @@ pub fn child_states(table: &Table, now: Now) -> Value {
 }
 
 fn child_state(entry: &Entry, now: Now) -> Value {
-    let Entry { instance, observed, hold, .. } = entry;
+    let Entry { instance, observed, hold, usage, .. } = entry;
     let outlook = outlook(entry, now.mono_ms);
     let (pid, since_ms) = match observed.process {
         Process::Running { pid, since_ms } => (Some(pid), since_ms),
@@ -42,6 +43,10 @@ fn child_state(entry: &Entry, now: Now) -> Value {
         "containment": hold.containment.map(Containment::name),
         "adopted": hold.adopted,
         "not_enforced": hold.not_enforced,
+        "processes": usage.map(|usage| usage.processes),
+        "memory_bytes": usage.map(|usage| usage.memory_bytes),
+        "cpu_s": usage.map(|usage| usage.cpu_s),
+        "cpu_share": usage.and_then(|usage| usage.cpu_share),
     })
 }
 
@@ -225,7 +230,7 @@ mod tests {
         let mut observed = Observed::default();
         change(&mut instance, &mut observed);
         let wake_at_ms = crate::plan::plan(&instance, &observed, NOW.mono_ms).wake_at_ms;
-        Entry { instance, observed, wake_at_ms, hold: Default::default() }
+        Entry { instance, observed, wake_at_ms, hold: Default::default(), usage: None }
     }
 
     fn ended(how: End) -> Arc<Ended> {
@@ -248,6 +253,8 @@ mod tests {
             not_enforced: vec![why.to_owned()],
             adopted: true,
         };
+        entry.usage =
+            Some(crate::model::Usage { processes: 2, memory_bytes: 4096, cpu_s: 1.5, cpu_share: Some(0.25) });
         let expected = json!({
             "next_action": "up",
             "target_state": "up",
@@ -266,6 +273,10 @@ mod tests {
             "containment": "cgroup",
             "adopted": true,
             "not_enforced": ["memory: there is no memory controller in cgroup version 2 here"],
+            "processes": 2,
+            "memory_bytes": 4096,
+            "cpu_s": 1.5,
+            "cpu_share": 0.25,
         });
         assert_eq!(child_state(&entry, NOW), expected);
     }

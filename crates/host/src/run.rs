@@ -22,6 +22,7 @@ use crate::drive::logs::{self, LogStore};
 use crate::drive::process::{Means, Processes};
 use crate::drive::runs::{self, Runs};
 use crate::drive::tree::Owner;
+use crate::drive::unit;
 use crate::manager::{Config, FirstStart, Manager, ReadConfig};
 use crate::model::Target;
 use crate::ops;
@@ -124,7 +125,6 @@ pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
     let logs = LogStore::open(state.path().join(OUTPUT_DIR), logs::LIMIT_BYTES)
         .map_err(failed("the directory for the instances' output"))?;
     let logs = Arc::new(logs);
-    tokio::spawn(trim(Arc::clone(&logs), workers.clone()));
     let owner = Owner(state_dir::fnv1a(state.path().as_os_str().as_encoded_bytes()));
     let runs = Runs::open(state.path().join(runs::DIR)).map_err(failed("the directory for notes of runs"))?;
     let groups = Groups::find(owner);
@@ -141,9 +141,12 @@ pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
     let id = place.instance.instance_id.clone();
     let journal = Journal::open(JournalOptions::in_dir(state.path(), &id), clock.clone(), &workers).await;
     journal.record(beginning(&id, &place.config.messages));
+    let workers_of_trim = workers.clone();
     let manager = Manager::new(processes, clock, workers, targets, reader, place.config);
     manager.keep_journal(journal.clone());
+    tokio::spawn(trim(Arc::clone(&logs), workers_of_trim, manager.clone()));
     manager.prepare(first).await;
+    tokio::spawn(look_at_unit(manager.clone()));
 
     let (dying, mut died) = watch::channel(false);
     let agent = ops::agent(agent_config, &manager, &logs, has_docker, &dying);
@@ -213,7 +216,7 @@ async fn serve_control(state: &Path, agent: &Agent) -> Option<ControlSocket> {
 }
 
 /// Keeps the outputs below their limit.
-async fn trim(logs: Arc<LogStore>, workers: Workers) {
+async fn trim(logs: Arc<LogStore>, workers: Workers, manager: Manager) {
     let worker = workers.register("output");
     loop {
         let store = Arc::clone(&logs);
@@ -231,7 +234,15 @@ async fn trim(logs: Arc<LogStore>, workers: Workers) {
             }
         };
         worker.idle();
+        manager.problem("disk", logs.full_disk());
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Says so if the unit that we run in would kill the agents with their manager.
+async fn look_at_unit(manager: Manager) {
+    if let Some(advice) = unit::advice().await {
+        manager.problem("unit", Some(advice));
     }
 }
 

@@ -1,6 +1,6 @@
 //! All instances that are tracked, in the order of the site config, with what was last seen of each.
 
-use crate::model::{Hold, Instance, Key, Observed};
+use crate::model::{Hold, Instance, Key, Observed, Usage};
 use crate::order;
 use crate::plan::{self, Plan};
 
@@ -15,6 +15,8 @@ pub struct Entry {
     pub wake_at_ms: Option<u64>,
     /// How the system holds what runs of it.
     pub hold: Hold,
+    /// What it used when that was last measured; `None` while nothing runs, or before.
+    pub usage: Option<Usage>,
 }
 
 /// The tracked instances.
@@ -75,7 +77,13 @@ impl Table {
         let key = Key(self.next_key);
         self.next_key += 1;
         // Keys ascend, so the list stays sorted by them and can be searched in halves.
-        self.entries.push(Entry { instance: make(key), observed, wake_at_ms: None, hold: Hold::default() });
+        self.entries.push(Entry {
+            instance: make(key),
+            observed,
+            wake_at_ms: None,
+            hold: Hold::default(),
+            usage: None,
+        });
     }
 
     /// Forgets one entry.

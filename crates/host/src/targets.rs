@@ -14,6 +14,9 @@ use crate::model::{Fate, Target};
 use crate::table::Table;
 
 const FILE: &str = "targets.json";
+/// Holds room on the disk for [`FILE`], so that a disk that others have filled cannot lose an operator's targets.
+const RESERVE_FILE: &str = "targets.reserve";
+const RESERVE_BYTES: usize = 64 * 1024;
 /// A file that is longer was not written by us.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -100,7 +103,33 @@ impl TargetFile {
     /// The disk refuses; the file is then as it was.
     pub fn write(&self, targets: &Targets) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(targets).map_err(io::Error::other)?;
-        atomic_file::replace(&self.path, &text)
+        let written = match atomic_file::replace(&self.path, &text) {
+            Err(error) if is_full(&error) => {
+                // This is what the room was kept for.
+                let _ = fs::remove_file(self.reserve_path());
+                atomic_file::replace(&self.path, &text)
+            }
+            done => done,
+        };
+        self.reserve();
+        written
+    }
+
+    /// Takes room on the disk, if there is any.
+    fn reserve(&self) {
+        let path = self.reserve_path();
+        if fs::metadata(&path).is_ok_and(|data| data.len() == RESERVE_BYTES as u64) {
+            return;
+        }
+        // Written, since a hole would take no room.
+        if let Err(error) = fs::write(&path, vec![0x5a; RESERVE_BYTES]) {
+            tracing::debug!(%error, "no room can be kept for the targets");
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    fn reserve_path(&self) -> PathBuf {
+        self.path.with_file_name(RESERVE_FILE)
     }
 
     /// Forgets them.
@@ -115,6 +144,10 @@ impl TargetFile {
     }
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +159,7 @@ mod tests {
         assert_eq!(file.read().unwrap(), None);
         let targets = Targets { targets: [("a".to_owned(), "down".to_owned())].into() };
         file.write(&targets).unwrap();
+        assert_eq!(fs::metadata(dir.path().join(RESERVE_FILE)).unwrap().len(), RESERVE_BYTES as u64);
         assert_eq!(file.read().unwrap(), Some(targets));
         file.forget().unwrap();
         file.forget().unwrap();

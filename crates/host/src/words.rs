@@ -11,6 +11,16 @@ pub fn processes(count: u32) -> String {
     }
 }
 
+/// What is said of a site config in which some entries are broken.
+#[must_use]
+pub fn broken_entries(count: usize) -> String {
+    let entries = if count == 1 { "One entry" } else { "Some entries" };
+    format!(
+        "{entries} of the site config cannot be used ({count}); what is tracked already keeps its last good form. \
+         All others are as the file says."
+    )
+}
+
 /// A duration as people say it: `0.4 s`, `12 s`, `3 min`, `5 h`, `2 d`.
 #[must_use]
 pub fn duration(ms: u64) -> String {

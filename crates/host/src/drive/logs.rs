@@ -19,6 +19,8 @@ use serde::Serialize;
 
 /// A file is cut when it is longer than this. The copy keeps as much again.
 pub const LIMIT_BYTES: u64 = 4 * 1024 * 1024;
+/// A disk with less room for us is full.
+const LEAST_FREE_BYTES: u64 = 64 * 1024;
 /// No page is longer.
 pub const MAX_PAGE_BYTES: u64 = 64 * 1024;
 /// Lines and bytes that are kept of the end of a run, per stream. Status messages carry them to every client.
@@ -204,6 +206,19 @@ impl LogStore {
             }
         }
         first_error.map(|()| largest)
+    }
+
+    /// What is to be said if the disk is so full that outputs are lost.
+    #[must_use]
+    pub fn full_disk(&self) -> Option<String> {
+        let disk = rustix::fs::statvfs(&self.dir).ok()?;
+        let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+        (free_bytes < LEAST_FREE_BYTES).then(|| {
+            format!(
+                "The disk of {} is full. The output of agents is lost; the agents themselves go on.",
+                self.dir.display()
+            )
+        })
     }
 
     fn cut(&self, path: &Path) -> io::Result<()> {

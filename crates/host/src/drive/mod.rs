@@ -16,3 +16,5 @@ pub mod ready;
 pub mod runs;
 pub mod sweep;
 pub mod tree;
+pub mod unit;
+pub mod usage;

@@ -23,6 +23,10 @@ pub struct Stat {
     pub session: u32,
     /// Start in clock ticks since the machine's start: with the pid it names one process for good.
     pub start_ticks: u64,
+    /// CPU time in clock ticks, of itself and of the children that it has waited for.
+    pub cpu_ticks: u64,
+    /// Resident memory in pages.
+    pub rss_pages: u64,
 }
 
 impl Stat {
@@ -58,6 +62,8 @@ fn parse_stat(line: &str) -> Option<Stat> {
         pgrp: fields.get(2)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         start_ticks: fields.get(19)?.parse().ok()?,
+        cpu_ticks: fields.get(11..15)?.iter().filter_map(|field| field.parse::<u64>().ok()).sum(),
+        rss_pages: fields.get(21)?.parse().ok()?,
     })
 }
 
@@ -117,7 +123,16 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
         let line = "42 (a) S (b)) R 7 9 8 0 -1 4 1 2 3 4 5 6 7 8 20 0 1 0 123456 1 2 3";
-        let expected = Stat { pid: 42, state: 'R', ppid: 7, pgrp: 9, session: 8, start_ticks: 123_456 };
+        let expected = Stat {
+            pid: 42,
+            state: 'R',
+            ppid: 7,
+            pgrp: 9,
+            session: 8,
+            start_ticks: 123_456,
+            cpu_ticks: 5 + 6 + 7 + 8,
+            rss_pages: 2,
+        };
         assert_eq!(parse_stat(line), Some(expected));
         assert_eq!(parse_stat("garbage"), None);
     }

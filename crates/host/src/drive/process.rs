@@ -28,6 +28,7 @@ use super::open_files::OpenFiles;
 use super::runs::{self, Run, Runs};
 use super::sweep::{self, Families, Family, Running};
 use super::tree::{self, Mark, Owner};
+use super::usage::Runner;
 use crate::model::{Ended, Hold, Key, Spec};
 
 /// So many programs are being started at a time. Starting one takes about a millisecond of mostly kernel time.
@@ -249,6 +250,17 @@ impl Processes {
     pub async fn tell_ready(&self, key: Key, launch: u32) {
         // Nobody listens any more when the manager is about to end.
         let _ = self.shared.news.send(News { key, launch, change: Change::Ready }).await;
+    }
+
+    /// What runs now, to be measured.
+    #[must_use]
+    pub fn runners(&self) -> Vec<Runner> {
+        let families = self.shared.families.lock();
+        let runs = |(key, family): (&Key, &Family)| {
+            let leader = family.running.as_ref()?.leader;
+            Some(Runner { key: *key, leader, group: family.group.clone() })
+        };
+        families.iter().filter_map(runs).collect()
     }
 
     /// Sets the limits of an instance that runs; returns what is not enforced, and why. Blocks for a moment.
