@@ -7,7 +7,8 @@ use crate::drive::adopt::{Found, Survivor};
 use crate::drive::runs::Run;
 use crate::manager::{Manager, State};
 use crate::model::{
-    Fate, Instance, Key, Observed, Operable, Process, Program, Readiness, Spec, StopPolicy, Target,
+    Containment, Fate, Hold, Instance, Key, Observed, Operable, Process, Program, Readiness, Spec,
+    StopPolicy, Target,
 };
 use crate::relaunch::RestartPolicy;
 
@@ -70,6 +71,8 @@ impl Manager {
             process: Process::Running { pid, since_ms: now_ms },
             ..Observed::default()
         };
+        let containment = if survivor.group.is_some() { Containment::Cgroup } else { Containment::Group };
+        entry.hold = Hold { containment: Some(containment), not_enforced: Vec::new(), adopted: true };
         let spec = Arc::clone(&instance.spec);
         state.untold.append(&mut told);
         self.shared.processes.adopt(key, spec, survivor);

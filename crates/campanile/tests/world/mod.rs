@@ -182,6 +182,15 @@ impl World {
         self.clients_site.write_hosts(hosts);
     }
 
+    /// Kills our router, and starts it again after a while.
+    #[track_caller]
+    pub(crate) fn router_falls_for(&mut self, away: Duration) {
+        let Router::Ours(router) = &mut self.router else { panic!("the router of this world is not ours") };
+        router.kill9();
+        std::thread::sleep(away);
+        router.restart();
+    }
+
     /// Ends the manager by SIGINT and waits for it and all its agents to be gone.
     #[track_caller]
     pub(crate) fn end(&mut self) {
