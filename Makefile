@@ -5,6 +5,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help demo test setup bench soak fmt clippy deny doc nextest doctest invariants promises
 
+# What building needs and the system lacks is put there by the set-up.
+export PATH := $(PATH):$(CURDIR)/.peers/bin
+
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 JUNIT := $(TARGET)/nextest/ci/junit.xml
 SKIPS := $(TARGET)/nextest/skips
@@ -17,6 +20,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
 demo: ## a whole site on this machine, to look at; Ctrl-C ends it
+	@scripts/setup.d/30-etcd --build
 	@cargo build --quiet --locked --release --package campanile
 	@exec "$(TARGET)/release/campanile" demo $(ARGS)
 

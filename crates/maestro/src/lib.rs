@@ -3,7 +3,7 @@
 //! # Code map
 //!
 //! * [`config`]: the cluster's YAML file (all formats of it) into one typed [`config::Cluster`], and everything that is
-//!   wrong with it.
+//!   wrong with it. [`generate`]: the files that `ldmsd -c` reads. [`keys`]: the cluster in a store.
 //! * [`model`]: the nouns of the manager, made from a cluster configuration; [`seen`]: what daemons say they have.
 //! * [`balance`]: which aggregator carries what. [`plan`]: the requests one daemon needs. [`conductor`]: health, balance
 //!   and plans of all daemons together. All pure.
@@ -11,6 +11,8 @@
 pub mod balance;
 pub mod conductor;
 pub mod config;
+pub mod generate;
+pub mod keys;
 pub mod model;
 pub mod plan;
 pub mod seen;

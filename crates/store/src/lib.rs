@@ -14,10 +14,12 @@
 //!
 //! # Code map
 //!
-//! [`change`]: values of the contract.
+//! [`change`]: values of the contract. [`etcd`], [`embedded`]: the backends.
 
 pub mod change;
+pub mod embedded;
 mod error;
+pub mod etcd;
 
 use std::fmt::Debug;
 use std::time::Instant;

@@ -47,7 +47,7 @@ const PURE: [(&str, &[&str]); 5] = [
         ],
     ),
     ("pool", &["config/model", "cycle", "health", "identity", "life", "model", "names", "packing", "room"]),
-    ("maestro", &["balance", "conductor", "model", "seen"]),
+    ("maestro", &["balance", "conductor", "config", "generate", "keys", "model", "seen"]),
     (
         "ocs",
         &[
