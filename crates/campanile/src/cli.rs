@@ -19,7 +19,9 @@ use crate::telemetry::LogArgs;
     after_help = "\
 Something is wrong, where do I look?
   campanile status               what runs, what should, and why the two differ
-  campanile logs thermo1 -n 50   the last words of one agent (on its own host)
+  campanile why thermo1          one agent explained: its crashes, who asked for what
+  campanile events --since 2h    what happened on the whole site
+  campanile logs thermo1 -n 50   the last words of one agent
   campanile plan                 what the HostManagers will do next, and when
   campanile restart thermo1      down, wait, up
   campanile config check         every problem of the site config, with its line
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     Up(commands::updown::UpArgs),
     Down(commands::updown::DownArgs),
     Restart(commands::restart::Args),
+    Events(commands::events::Args),
+    Why(commands::why::Args),
     Logs(commands::logs::Args),
     Plan(commands::plan::Args),
     Config(commands::config::Args),

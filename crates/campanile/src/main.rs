@@ -9,6 +9,7 @@ mod commands;
 mod demo;
 mod failure;
 mod fleet;
+mod journal;
 mod listen;
 mod local;
 mod logs;
@@ -59,6 +60,8 @@ fn run(cli: cli::Cli) -> Outcome {
         Command::Up(args) => commands::updown::run(&args.common, Target::Up),
         Command::Down(args) => commands::updown::run(&args.common, Target::Down),
         Command::Restart(args) => commands::restart::run(&args),
+        Command::Events(args) => commands::events::run(&args),
+        Command::Why(args) => commands::why::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Demo(args) => commands::demo::run(&args),

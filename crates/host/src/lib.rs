@@ -7,7 +7,7 @@
 //! ```
 //!
 //! [`model`], [`plan`], [`order`], [`table`], [`reload`], [`requests`], [`report`], [`relaunch`], [`services`],
-//! [`chronicle`], [`stability`] and [`words`] are
+//! [`chronicle`], [`records`], [`stability`] and [`words`] are
 //! pure. [`drive`] has the effects, [`manager`] the loop, [`ops`] the face on the bus, [`mod@run`] the life of the process.
 
 pub mod act;
@@ -24,6 +24,8 @@ pub mod ops;
 pub mod order;
 pub mod plan;
 mod reconfigure;
+mod recorder;
+pub mod records;
 pub mod relaunch;
 pub mod reload;
 pub mod report;

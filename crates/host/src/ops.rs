@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_ocs::agent::{
-    Agent, AgentBuilder, AgentConfig, Param, ParamSpec, ParamType, ProcessSpec, TaskSpec,
+    Agent, AgentBuilder, AgentConfig, FeedSpec, Param, ParamSpec, ParamType, ProcessSpec, TaskSpec,
 };
 use campanile_wamp::{Dict, Value};
 use serde_json::json;
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::drive::logs::LogStore;
 use crate::log_pages;
 use crate::manager::Manager;
+use crate::records;
 
 const MANAGER_DOC: &str = r#"manager(requests=[], reload_config=True)
 
@@ -135,7 +136,10 @@ pub fn agent(
         (manager.clone(), manager.clone(), Arc::clone(logs), dying.clone());
     let mut builder = AgentBuilder::new(config);
     if let Some(journal) = manager.journal() {
-        builder = builder.journal(journal, &manager.shared.workers, &["update"]);
+        builder = builder
+            .journal(journal, &manager.shared.workers, &["update"])
+            .feed(FeedSpec::record(records::STATES))
+            .feed(FeedSpec::record(records::USAGE));
     }
     builder
         .process(process, move |context, params| {

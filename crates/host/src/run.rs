@@ -26,6 +26,7 @@ use crate::drive::unit;
 use crate::manager::{Config, FirstStart, Manager, ReadConfig};
 use crate::model::Target;
 use crate::ops;
+use crate::recorder;
 use crate::targets::TargetFile;
 
 /// The role of a HostManager below the state directory.
@@ -151,6 +152,7 @@ pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
     let (dying, mut died) = watch::channel(false);
     let agent = ops::agent(agent_config, &manager, &logs, has_docker, &dying);
     let _control = serve_control(state.path(), &agent).await;
+    tokio::spawn(recorder::run(agent.clone(), manager.clone()));
     let reason = serve(&agent, &manager, signals, &mut died, url).await;
     let how = match &reason {
         Ok(reason) => reason.in_words().to_owned(),

@@ -37,6 +37,7 @@ const PURE: [(&str, &[&str]); 5] = [
             "chronicle",
             "model",
             "order",
+            "records",
             "relaunch",
             "reload",
             "requests",

@@ -1,10 +1,11 @@
-//! `campanile logs`: what an instance of this host printed.
+//! `campanile logs`: what an instance printed, on whatever host of the site.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use campanile_control::state_dir;
+use campanile_ocs::client::{Endpoint, OcsClient};
 use campanile_ocs::site_config::{Mode, SiteArgs, SiteConfig};
 use clap::ValueEnum;
 
@@ -13,7 +14,7 @@ use crate::failure::{Failure, Outcome};
 use crate::fleet::declared::{self, DeclaredHost};
 use crate::logs::print::{Lines, Printer};
 use crate::logs::since::Filter;
-use crate::logs::source::{From, Missing, Page, Source};
+use crate::logs::source::{ANSWER_TIMEOUT, From, Missing, Page, Source};
 use crate::render::duration;
 use crate::{output, runtime, this_site};
 
@@ -22,10 +23,11 @@ const DEFAULT_LINES: u64 = 20;
 /// So long after its HostManager went away a reader looks again.
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 
-/// Show what an instance of this host printed to its stdout and stderr
+/// Show what an instance printed to its stdout and stderr
 ///
-/// Its HostManager is asked through its control socket, so this works with the router away; when no HostManager runs,
-/// the files it left are read. Agents started by the HostManager of OCS leave nothing that could be read here.
+/// A HostManager of this machine is asked through its control socket, so this works with the router away; when it does
+/// not run, the files it left are read. One of another machine is asked over the bus. Agents started by the HostManager
+/// of OCS leave nothing that could be read.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -35,7 +37,7 @@ Examples:
   campanile logs thermo1 --since 10m   by the times that begin the lines
 
 Exit codes:
-  0 shown; 1 no such instance or no logs on this host; 2 wrong options or site
+  0 shown; 1 no such instance, or nobody has its logs; 2 wrong options or site
   config")]
 pub(crate) struct Args {
     /// The id of the instance
@@ -234,24 +236,57 @@ async fn find(base: &Path, site: &SiteConfig, instance_id: &str) -> Result<Sourc
     // An instance that this site config does not know may still be known to a HostManager.
     let candidates: Vec<&DeclaredHost> = home.map_or_else(|| hosts.iter().collect(), |home| vec![home]);
     let mut here = false;
+    let mut elsewhere = Vec::new();
     for id in candidates.iter().flat_map(|host| host.managers()) {
         match Source::open(base, &site.address(id), instance_id).await {
             Ok(source) => return Ok(source),
-            Err(Missing::NotHere) => {}
+            Err(Missing::NotHere) => elsewhere.push(id),
             Err(Missing::NotManaged) => here = true,
             Err(Missing::Failed(reason)) => {
                 return Err(Failure::World(anyhow::anyhow!(reason).context(format!("the logs of {id}"))));
             }
         }
     }
+    let mut no_bus = None;
+    if !elsewhere.is_empty() {
+        match on_bus(site, &elsewhere, instance_id).await {
+            Ok(Some(source)) => return Ok(source),
+            Ok(None) => {}
+            Err(reason) => no_bus = Some(reason),
+        }
+    }
     Err(Failure::World(match (home, here) {
         (None, _) => anyhow::anyhow!("nothing on this site is called {instance_id}; see `campanile status`"),
         (Some(_), true) => anyhow::anyhow!("{instance_id} has printed nothing yet that was kept"),
-        (Some(home), false) => anyhow::anyhow!(
-            "no HostManager of the host {} keeps its state in {} on this machine; logs can be read on the host \
-             itself, with the --state-dir that its HostManager has",
-            home.name,
-            base.display()
-        ),
+        (Some(home), false) => match no_bus {
+            Some(reason) => anyhow::anyhow!(
+                "no HostManager of the host {} keeps its state in {} on this machine, and over the bus none can be \
+                 asked: {reason}",
+                home.name,
+                base.display()
+            ),
+            None => anyhow::anyhow!(
+                "no HostManager of the host {} has the logs of {instance_id}: it is down, does not manage it, or is \
+                 not one of Campanile's",
+                home.name
+            ),
+        },
     }))
+}
+
+/// Finds which of these HostManagers of other machines has the output of the instance.
+async fn on_bus(site: &SiteConfig, managers: &[&str], instance_id: &str) -> Result<Option<Source>, String> {
+    let endpoint = match &site.hub.wamp_http {
+        Some(url) => Endpoint::Http(url.clone()),
+        None => Endpoint::Ws(site.hub.wamp_server.clone(), site.hub.wamp_realm.clone()),
+    };
+    let bus = OcsClient::connect(endpoint, ANSWER_TIMEOUT).await.map_err(|error| error.to_string())?;
+    for id in managers {
+        match Source::open_on_bus(&bus, &site.address(id), instance_id).await {
+            Ok(source) => return Ok(Some(source)),
+            Err(Missing::NotHere | Missing::NotManaged) => {}
+            Err(Missing::Failed(reason)) => return Err(format!("{id}: {reason}")),
+        }
+    }
+    Ok(None)
 }

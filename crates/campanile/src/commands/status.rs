@@ -1,15 +1,17 @@
 //! `campanile status`: what runs, what should, and why the two differ.
 
-use campanile_ocs::site_config::SiteArgs;
+use campanile_ocs::site_config::{Mode, SiteArgs};
 
 use crate::client::{AccessArgs, Client, unix_now};
+use crate::commands::workers;
 use crate::failure::{EXIT_WORLD, Failure, Outcome};
 use crate::fleet::ask::{Bus, RouterState};
 use crate::fleet::declared::DeclaredHost;
 use crate::fleet::narrow::Selectors;
+use crate::journal::ask::Managers;
 use crate::render::table::Style;
 use crate::render::{self, json};
-use crate::{output, runtime};
+use crate::{output, runtime, this_site};
 
 /// Show what runs on the whole site, what should, and why the two differ
 ///
@@ -29,6 +31,7 @@ Examples:
   campanile status -H 'lab-[1-8],dome'
   campanile status --class 'Lakeshore*' --state unstable
   campanile status --reload-config     after editing the site config
+  campanile status --workers           is every loop of every manager alive?
   campanile status --json | jq '.hosts[].instances[].state'
 
 Exit codes:
@@ -40,6 +43,9 @@ pub(crate) struct Args {
     /// Have every HostManager read its site config again, first
     #[arg(long, short)]
     pub(crate) reload_config: bool,
+    /// Show the background loops of every manager instead, each with its last error
+    #[arg(long, conflicts_with = "reload_config")]
+    pub(crate) workers: bool,
     /// Print JSON, of the form that the manual describes
     #[arg(long)]
     pub(crate) json: bool,
@@ -55,6 +61,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
 }
 
 async fn show(args: &Args) -> Outcome {
+    if args.workers {
+        let site = this_site::select(Mode::Control, &args.site)?.site;
+        return workers::show(&Managers::open(&site, None).await?, args.json).await;
+    }
     let client = if args.reload_config {
         Client::open_to_change(&args.site, &args.access).await?
     } else {

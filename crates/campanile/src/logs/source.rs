@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 /// How long a HostManager has to answer, beyond the time it was asked to wait for more.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// So long a call waits for more output.
 const WAIT_S: f64 = 5.0;
 /// How often files are looked at when there is no HostManager to wait for.
@@ -90,6 +90,18 @@ impl Source {
         }
     }
 
+    /// Opens the output of an instance on any machine: its HostManager is asked over the bus.
+    pub(crate) async fn open_on_bus(
+        bus: &OcsClient,
+        address: &str,
+        instance_id: &str,
+    ) -> Result<Self, Missing> {
+        let kind = Kind::Manager { client: bus.clone(), address: address.to_owned() };
+        let source = Self { instance_id: instance_id.to_owned(), kind };
+        source.page(Stream::Stdout.name(), From::LastLines(0)).await?;
+        Ok(source)
+    }
+
     /// Does a HostManager answer? Else files are read.
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.kind, Kind::Manager { .. })
@@ -137,9 +149,11 @@ impl Source {
         let args = vec![Value::from(self.instance_id.as_str()), Value::from(question)];
         let answer = match client.call(&format!("{address}.logs"), args, Dict::new()).await {
             Ok(answer) => answer.to_json(),
-            Err(OcsError::RouterUnreachable { .. } | OcsError::CalleeLost { .. }) => {
-                return Err(Missing::NotHere);
-            }
+            Err(
+                OcsError::RouterUnreachable { .. }
+                | OcsError::CalleeLost { .. }
+                | OcsError::NoSuchAgent { .. },
+            ) => return Err(Missing::NotHere),
             Err(OcsError::Remote { uri, .. }) if uri == campanile_wamp::error::uris::INVALID_ARGUMENT => {
                 return Err(Missing::NotManaged);
             }

@@ -1,0 +1,69 @@
+//! The record feeds, as the InfluxDB publisher of OCS takes them.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use campanile_host::records;
+use campanile_ocs::agent::feed::{Feed, FeedSpec, Publisher};
+use campanile_wamp::Value;
+use serde_json::json;
+
+/// Formats a message of a feed as the publisher does, in both of its protocols, and checks it as a feed of OCS would.
+const PROGRAM: &str = r"
+import json, sys
+from ocs.common.influxdb_drivers import format_data
+from ocs.ocs_feed import Block, Feed
+for line in sys.stdin:
+    message, feed = json.loads(line)
+    for block in message.values():
+        for field in block['data']:
+            Feed.verify_data_field_string(field)
+    for text in format_data(message, feed, 'line'):
+        print(text)
+    assert format_data(message, feed, 'json')
+";
+
+fn event(feed: &'static str, message: serde_json::Value) -> String {
+    let publisher = Publisher {
+        agent_address: "observatory.hm-1".into(),
+        agent_class: "HostManager".into(),
+        session_id: "1.0".into(),
+    };
+    let mut feed = Feed::new(FeedSpec::record(feed), &publisher);
+    feed.event(Value::from(message)).unwrap().to_json().to_string()
+}
+
+#[test]
+fn the_influxdb_publisher_of_ocs_stores_states_and_usage() {
+    let Some(python) = campanile_testkit::python() else { return };
+    let child = json!({"instance_id": "thermo 1,x", "next_action": "up", "target_state": "up", "restarts": 3,
+        "memory_bytes": 4096, "cpu_s": 1.5, "cpu_share": null});
+    let events: Vec<String> =
+        records::of_child(&child, 12.5).into_iter().map(|(feed, message)| event(feed, message)).collect();
+    let mut command = Command::new(python);
+    command.args(["-c", PROGRAM]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    process.stdin.take().unwrap().write_all((events.join("\n") + "\n").as_bytes()).unwrap();
+    let output = process.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let place = "HostManager,";
+    let fields: Vec<&str> = lines.lines().map(|line| line.split(' ').nth(1).unwrap()).collect();
+    assert_eq!(
+        fields,
+        [
+            "state=\"up\"",
+            "up=1i",
+            "wanted=1i",
+            "restarts=3i",
+            "memory_bytes=4096.0",
+            "cpu_s=1.5",
+            "cpu_share=0.0"
+        ]
+    );
+    for line in lines.lines() {
+        assert!(line.starts_with(place) && line.contains("instance=thermo_1_x"), "{line}");
+        assert!(line.ends_with(" 12500000000"), "{line}");
+    }
+}
