@@ -15,6 +15,7 @@ mod adoption;
 pub mod args;
 pub mod chronicle;
 pub mod config;
+mod docker_ops;
 pub mod drive;
 mod journal;
 pub mod log_pages;

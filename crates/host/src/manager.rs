@@ -21,6 +21,7 @@ use tokio::task::AbortHandle;
 use crate::act::{act, command_line};
 use crate::chronicle;
 use crate::config::{self, Classes, LaunchContext};
+use crate::drive::docker::Dockers;
 use crate::drive::process::{Change, News, Processes};
 use crate::drive::ready;
 use crate::model::{Hold, Key, Process, Spec, Target};
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) processes: Processes,
     pub(crate) read_config: ReadConfig,
     pub(crate) targets: TargetFile,
+    /// Docker, if compose files are managed.
+    pub(crate) docker: OnceLock<Dockers>,
     state: Mutex<State>,
     news: Mutex<Option<mpsc::Receiver<News>>>,
     /// Something was changed in the table: decide about all instances.
@@ -139,6 +142,7 @@ impl Manager {
             processes,
             read_config,
             targets,
+            docker: OnceLock::new(),
             state: Mutex::new(state),
             news: Mutex::new(Some(news)),
             changed: Notify::new(),
@@ -213,7 +217,7 @@ impl Manager {
         let state = self.lock();
         self.wants_usage(&state);
         let (ok, at_s, message) = &state.config_status;
-        json!({
+        let mut data = json!({
             "child_states": report::child_states(&state.table, self.shared.clock.now()),
             "config_parse_status": { SITE_CONFIG: [ok, at_s, message] },
             "orphans": {},
@@ -223,7 +227,9 @@ impl Manager {
                 Ok(()) => json!({"kind": "cgroup", "reason": null}),
                 Err(why) => json!({"kind": "group", "reason": why}),
             },
-        })
+        });
+        self.add_docker_data(&state, &mut data);
+        data
     }
 
     /// The process `manager`: keeps all instances at their targets until it is asked to stop; then ends them all.
@@ -287,6 +293,7 @@ impl Manager {
                 }
                 () = self.shared.changed.notified() => concerned = self.lock().table.keys(),
                 () = sleep_until(wake) => {}
+                () = self.docker_changed() => {}
                 () = context.stop_requested(), if !stopping => {
                     stopping = true;
                     self.shared.running.store(false, Ordering::Release);
@@ -314,8 +321,13 @@ impl Manager {
             let now_ms = self.shared.clock.now().mono_ms;
             messages.append(&mut state.untold);
             let mut concerned = concerned.to_vec();
-            while !concerned.is_empty() {
-                for key in concerned {
+            // What becomes a docker instance by a decision has yet to be looked at by docker's eyes.
+            loop {
+                concerned.extend(self.settle_docker(&mut state, &mut messages, now_ms));
+                if concerned.is_empty() {
+                    break;
+                }
+                for key in std::mem::take(&mut concerned) {
                     let Some(before) = state.table.get(key).cloned() else { continue };
                     let Some(plan) = state.table.decide(key, now_ms) else { continue };
                     messages.extend(plan.messages);
@@ -335,11 +347,14 @@ impl Manager {
                     }
                 }
                 // Each of them has gone a step further, so this ends.
-                concerned = state.table.let_go();
+                concerned.extend(state.table.let_go());
             }
             (Arc::clone(&state.launch), state.table.is_idle())
         };
         for (key, spec, action) in to_do {
+            if self.act_on_docker(&spec, &action) {
+                continue;
+            }
             act(&self.shared.processes, &launch, key, &spec, &action);
         }
         for key in forgotten {

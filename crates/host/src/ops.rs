@@ -60,9 +60,12 @@ const UPDATE_DOC: &str = r#"update(requests=[], reload_config=False)
 
           requests (list): Pairs (instance_id, target_state), carried
             out in this order. The instance_id 'all' means every
-            instance; the target_state is 'up' or 'down'.
+            instance; the target_state is 'up' or 'down', or 'restart',
+            which stops what runs and launches it again (with the image
+            that its compose file names now, if it is a container). With
+            'all' that concerns only what runs and should.
           reload_config (bool): Whether to read the site config file
-            again. What is new in it is tracked, what is gone from it is
+            and the docker compose files again. What is new in it is tracked, what is gone from it is
             brought down and forgotten, all else keeps its target. If
             the file cannot be used, the last good one stays in force
             and the Task fails; the requests are carried out all the
@@ -89,7 +92,8 @@ const DIE_DOC: &str = r#"die(disown_dockers=False, disown=False)
         Args:
 
           disown_dockers (bool): Whether to leave docker containers as
-            they are.
+            they are. The next HostManager finds those that run and goes
+            on with them.
           disown (bool): Whether to leave everything running as it is,
             for the next HostManager of this host to adopt.
 
@@ -98,7 +102,13 @@ const DIE_DOC: &str = r#"die(disown_dockers=False, disown=False)
 const DOCKER_PULL_DOC: &str = r#"docker_pull()
 
         **Task** - Gets the images that the managed docker compose files
-        name and that this host does not have.
+        name, as ``docker compose pull`` does. Its progress is told in
+        the messages. It fails if any image cannot be had.
+
+        Notes:
+
+          Nothing is restarted by it. An instance for which a newer
+          image has come has 'restart_required' set.
 
         "#;
 
@@ -107,15 +117,24 @@ const REMOVE_ORPHANS_DOC: &str = r#"remove_orphans(stop_time=10.)
         **Task** - Stops and removes the containers that the managed
         docker compose files once had and have no more.
 
+        Args:
+
+          stop_time (float): Seconds that a container has to stop before
+            it is killed.
+
+        Notes:
+
+          It fails if one of them cannot be removed; the others are
+          removed all the same.
+
         "#;
 
-/// Makes an agent of a manager. `has_docker` says whether it was given compose files. `dying` becomes true when the task `die` has done its work.
+/// Makes an agent of a manager. `dying` becomes true when the task `die` has done its work.
 #[must_use]
 pub fn agent(
     config: AgentConfig,
     manager: &Manager,
     logs: &Arc<LogStore>,
-    has_docker: bool,
     dying: &watch::Sender<bool>,
 ) -> Agent {
     let requests = || Param::new("requests").default(json!([]));
@@ -131,6 +150,7 @@ pub fn agent(
     let pull = TaskSpec::new("docker_pull").doc(DOCKER_PULL_DOC).params(ParamSpec::unchecked());
     let remove = TaskSpec::new("remove_orphans").doc(REMOVE_ORPHANS_DOC).params(ParamSpec::unchecked());
 
+    let (for_pull, for_remove) = (manager.clone(), manager.clone());
     let (for_process, for_update, for_die) = (manager.clone(), manager.clone(), manager.clone());
     let (for_plan, for_logs, logs, dying) =
         (manager.clone(), manager.clone(), Arc::clone(logs), dying.clone());
@@ -156,6 +176,9 @@ pub fn agent(
                 if params["disown"].as_bool().unwrap_or(false) {
                     manager.hand_over();
                 }
+                if params["disown_dockers"].as_bool().unwrap_or(false) {
+                    manager.disown_dockers();
+                }
                 if manager.is_running() {
                     context.message("Requesting exit of manager process.");
                     match stop_manager(&context.agent(), &manager).await {
@@ -169,8 +192,14 @@ pub fn agent(
                 Ok("This HostManager should terminate in about 1 second.".to_owned())
             }
         })
-        .task(pull, move |_context, _params| async move { docker(has_docker, "to pull for") })
-        .task(remove, move |_context, _params| async move { docker(has_docker, "that could have orphans") })
+        .task(pull, move |context, _params| {
+            let manager = for_pull.clone();
+            async move { manager.docker_pull(&context).await }
+        })
+        .task(remove, move |context, params| {
+            let manager = for_remove.clone();
+            async move { manager.remove_orphans(&context, &params).await }
+        })
         .procedure(".plan", move |_args, _kwargs| {
             let plan = for_plan.plan();
             async move { Ok(Value::from(plan)) }
@@ -180,14 +209,6 @@ pub fn agent(
             async move { log_pages::answer(&manager, &logs, &args, &kwargs).await }
         })
         .spawn()
-}
-
-/// The tasks about docker: without compose files there is nothing to do, and with them nothing is done yet.
-fn docker(has_docker: bool, what_for: &str) -> Result<String, String> {
-    if has_docker {
-        return Err("Docker compose files are not managed by this version.".to_owned());
-    }
-    Ok(format!("There are no docker compose files {what_for}."))
 }
 
 /// Stops the process `manager` and waits for its end, as long as its instances may take. Says whether it has ended.

@@ -25,7 +25,8 @@ impl Manager {
         }
         let requests = requests::parse(&params["requests"])?;
         let reloaded = if params["reload_config"].as_bool().unwrap_or(false) {
-            self.reload(context).await
+            let of_site = self.reload(context).await;
+            of_site.and(self.read_compose_files_again(context).await)
         } else {
             Ok(())
         };

@@ -1,6 +1,6 @@
 //! The whole life of a HostManager process: configuration, identity, bus, agents, orderly end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::args::{AGENT_CLASS, HostArgs, InitialState};
 use crate::config::{self, DockerNames, LaunchContext};
 use crate::drive::cgroup::Groups;
+use crate::drive::docker;
 use crate::drive::launcher::Launcher;
 use crate::drive::logs::{self, LogStore};
 use crate::drive::process::{Means, Processes};
@@ -135,8 +136,7 @@ pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
         Processes::start(means, clock.clone(), &workers).map_err(failed("pidfd and subreaper"))?;
 
     let targets = TargetFile::in_dir(state.path());
-    let (first, reader, has_docker) =
-        (place.first_start(&targets), place.reader(), place.args.docker_compose.is_some());
+    let (first, reader, docker) = (place.first_start(&targets), place.reader(), place.docker());
     let url = place.selected.site.hub.wamp_server.clone();
     let agent_config = place.agent_config(workers.clone());
     let id = place.instance.instance_id.clone();
@@ -146,11 +146,14 @@ pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
     let manager = Manager::new(processes, clock, workers, targets, reader, place.config);
     manager.keep_journal(journal.clone());
     tokio::spawn(trim(Arc::clone(&logs), workers_of_trim, manager.clone()));
+    if let Some(options) = docker {
+        manager.manage_docker(options);
+    }
     manager.prepare(first).await;
     tokio::spawn(look_at_unit(manager.clone()));
 
     let (dying, mut died) = watch::channel(false);
-    let agent = ops::agent(agent_config, &manager, &logs, has_docker, &dying);
+    let agent = ops::agent(agent_config, &manager, &logs, &dying);
     let _control = serve_control(state.path(), &agent).await;
     tokio::spawn(recorder::run(agent.clone(), manager.clone()));
     let reason = serve(&agent, &manager, signals, &mut died, url).await;
@@ -339,6 +342,17 @@ impl Place {
         FirstStart { kept, initial_state }
     }
 
+    /// The compose files to manage, if there are any.
+    fn docker(&self) -> Option<docker::Options> {
+        let files = self.args.compose_files();
+        (!files.is_empty()).then(|| docker::Options {
+            files,
+            working_dir: absolute(&self.selected.working_dir),
+            compose_bin: self.args.docker_compose_bin.clone(),
+            address: docker::Address::find(&env),
+        })
+    }
+
     fn reader(&self) -> ReadConfig {
         let args = self.args.clone();
         Arc::new(move || {
@@ -384,6 +398,10 @@ fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 fn docker_names(args: &HostArgs) -> DockerNames {
     let prefix = args.docker_service_prefix.clone();
     let prefix = prefix.unwrap_or_else(|| DockerNames::DEFAULT_PREFIX.to_owned());
@@ -391,8 +409,7 @@ fn docker_names(args: &HostArgs) -> DockerNames {
 }
 
 fn config_of(selected: &Selected, host: &HostConfig, args: &HostArgs) -> Config {
-    let working_dir =
-        std::path::absolute(&selected.working_dir).unwrap_or_else(|_| selected.working_dir.clone());
+    let working_dir = absolute(&selected.working_dir);
     let (wanted, mut messages) = config::wanted(host, &working_dir, &docker_names(args));
     // Errors of single entries are told with their entries.
     let warnings = selected.diagnostics.iter().filter(|item| item.severity == Severity::Warning);

@@ -7,6 +7,7 @@ pub mod adopt;
 pub mod cgroup;
 mod child;
 pub mod classes;
+pub mod docker;
 pub mod launcher;
 pub mod logs;
 mod open_files;

@@ -16,7 +16,8 @@ pub struct Joined {
     pub foreign: BTreeSet<String>,
 }
 
-/// Joins files and containers. `paths` has the real path of each file; `images` the ids of the tags that this host has.
+/// Joins files and containers. `paths` has the real path of each file; `images` the ids
+/// of the tags that were asked for, `None` for one that this host does not have.
 ///
 /// A container belongs to a file if it bears the file's project and was made from the file, be it with others.
 #[must_use]
@@ -24,7 +25,7 @@ pub fn join(
     files: &[FileState],
     paths: &BTreeMap<String, PathBuf>,
     containers: &[Container],
-    images: &BTreeMap<String, String>,
+    images: &BTreeMap<String, Option<String>>,
 ) -> Joined {
     let mut joined = Joined::default();
     for file in files {
@@ -45,7 +46,8 @@ pub fn join(
             let state = ServiceState {
                 compose_file: file.name.clone(),
                 service: service.clone(),
-                image_id: images.get(&service.image).cloned(),
+                image_id: images.get(&service.image).cloned().flatten(),
+                is_complete: images.contains_key(&service.image),
                 container,
             };
             joined.services.insert(name.clone(), state);

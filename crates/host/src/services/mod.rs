@@ -67,6 +67,8 @@ pub struct ServiceState {
     pub service: Service,
     /// The id of the image that the file names; `None` if this host does not have it.
     pub image_id: Option<String>,
+    /// Whether the engine was asked for that image already.
+    pub is_complete: bool,
     /// Its container, if it has one; of several the one that tells most of it.
     pub container: Option<Container>,
 }

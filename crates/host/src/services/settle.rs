@@ -112,6 +112,7 @@ fn settle_entry(entry: &mut Entry, service: &str, view: &View, settled: &mut Set
             entry.instance.operable = Operable::No(missing(service, view));
             observe(&mut entry.observed, None, launch);
         }
+        (Engine::Seen, Some(state)) if !state.is_complete => return,
         (Engine::Seen, Some(state)) => {
             entry.instance.operable = Operable::Yes;
             observe(&mut entry.observed, state.container.as_ref(), launch);
@@ -215,10 +216,9 @@ fn add_strangers(
 ) {
     // A service that bears the id of an instance could not be told from it.
     let taken: BTreeSet<String> = table.iter().map(|entry| entry.instance.spec.instance_id.clone()).collect();
-    let is_new = |name: &&String| !claimed.contains_key(*name) && !taken.contains(*name);
-    for name in view.services.keys().filter(is_new) {
+    let is_new = |name: &String| !claimed.contains_key(name) && !taken.contains(name);
+    for (name, state) in view.services.iter().filter(|(name, state)| state.is_complete && is_new(name)) {
         settled.messages.push(format!("Adding non-agent service \"{name}\""));
-        let state = &view.services[name];
         let mut observed = Observed::default();
         observe(&mut observed, state.container.as_ref(), None);
         table.add(observed, |key| {

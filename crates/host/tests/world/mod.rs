@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use campanile_control::{Clock, Workers};
 use campanile_host::config::LaunchContext;
 use campanile_host::drive::cgroup::Groups;
+use campanile_host::drive::docker;
 use campanile_host::drive::launcher::Launcher;
 use campanile_host::drive::logs::LogStore;
 use campanile_host::drive::proc_fs;
@@ -74,6 +75,7 @@ pub(crate) struct World {
     site: Site,
     dir: Option<tempfile::TempDir>,
     state: PathBuf,
+    docker: Option<docker::Options>,
     _only: MutexGuard<'static, ()>,
 }
 
@@ -88,7 +90,7 @@ impl World {
         let only = ONE_AT_A_TIME.lock().await;
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().to_owned();
-        Self::start_in(only, Some(dir), &state, wanted, output_limit_bytes, None).await
+        Self::start_in(only, Some(dir), &state, wanted, output_limit_bytes, None, None).await
     }
 
     /// The same with a target that is forced at the start.
@@ -96,16 +98,24 @@ impl World {
         let only = ONE_AT_A_TIME.lock().await;
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().to_owned();
-        Self::start_in(only, Some(dir), &state, wanted, 1 << 20, Some(initial_state)).await
+        Self::start_in(only, Some(dir), &state, wanted, 1 << 20, Some(initial_state), None).await
+    }
+
+    /// Starts a manager of compose files over these instances.
+    pub(crate) async fn start_docker(wanted: Vec<Wanted>, options: docker::Options) -> Self {
+        let only = ONE_AT_A_TIME.lock().await;
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().to_owned();
+        Self::start_in(only, Some(dir), &state, wanted, 1 << 20, None, Some(options)).await
     }
 
     /// A manager that leaves everything running, and its successor over the same state.
     pub(crate) async fn hand_over(self) -> Self {
-        let Self { agent, manager, dir, state, site, _only: only, .. } = self;
+        let Self { agent, manager, dir, state, site, docker, _only: only, .. } = self;
         let wanted = site.lock().unwrap().clone().unwrap();
         manager.hand_over();
         agent.shutdown(Duration::ZERO).await;
-        Self::start_in(only, dir, &state, wanted, 1 << 20, None).await
+        Self::start_in(only, dir, &state, wanted, 1 << 20, None, docker).await
     }
 
     async fn start_in(
@@ -115,6 +125,7 @@ impl World {
         wanted: Vec<Wanted>,
         output_limit_bytes: u64,
         initial_state: Option<Target>,
+        docker: Option<docker::Options>,
     ) -> Self {
         let clock = Clock::system();
         let workers = Workers::new(clock.clone());
@@ -135,10 +146,13 @@ impl World {
         let first = FirstStart { kept: targets.read().unwrap(), initial_state };
         let config = read().unwrap();
         let manager = Manager::new(processes, clock, workers, targets, read, config);
+        if let Some(options) = docker.clone() {
+            manager.manage_docker(options);
+        }
         manager.prepare(first).await;
         let (dying, _) = watch::channel(false);
-        let agent = ops::agent(AgentConfig::new("test", "hm", "HostManager"), &manager, &logs, false, &dying);
-        let world = Self { agent, manager, logs, site, dir, state: state.to_owned(), _only: only };
+        let agent = ops::agent(AgentConfig::new("test", "hm", "HostManager"), &manager, &logs, &dying);
+        let world = Self { agent, manager, logs, site, dir, state: state.to_owned(), docker, _only: only };
         world.until("the manager runs", |world| world.manager.is_running()).await;
         world
     }

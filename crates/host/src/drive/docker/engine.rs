@@ -1,0 +1,327 @@
+//! Watching the engine: its event stream tells when to look, an inspection tells what is.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::models::{EventMessage, EventMessageTypeEnum};
+use bollard::query_parameters::EventsOptionsBuilder;
+use campanile_control::{Backoff, WorkerHandle};
+use futures_util::{FutureExt, Stream, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::containers::{self, Look, PROJECT};
+use super::{Shared, words};
+use crate::services::Engine;
+
+/// An engine that does not begin to answer in this time is away.
+const ANSWER_TIMEOUT_S: u64 = 10;
+/// A ping is answered in a millisecond, or not at all.
+const PING_TIMEOUT: Duration = Duration::from_secs(4);
+const PING_EVERY: Duration = Duration::from_secs(5);
+/// How often everything is looked at while there is no event stream.
+const POLL_EVERY: Duration = Duration::from_secs(5);
+/// The stream may be slow to open while the engine starts; until it has proved itself, everything is looked at.
+const PROVING: Duration = Duration::from_secs(ANSWER_TIMEOUT_S + 1);
+const LOOK_WHILE_PROVING: Duration = Duration::from_secs(2);
+/// How far back events are asked for at an opening; what happened in between is then told, not lost.
+const LOOK_BACK_S: f64 = 3.0;
+/// Events that are taken together.
+const MAX_BATCH: usize = 256;
+/// Waits between attempts to reach an engine that is away.
+const RETRY: Backoff = Backoff { first_ms: 250, max_ms: 5000, factor: 2.0 };
+
+/// What makes a difference to us; health checks and executions in containers would be a steady noise.
+const EVENTS: [&str; 18] = [
+    "create", "start", "die", "destroy", "stop", "kill", "oom", "pause", "unpause", "rename", "restart",
+    "update", "tag", "untag", "pull", "delete", "load", "import",
+];
+
+type Questions = mpsc::Receiver<oneshot::Sender<()>>;
+
+/// Watches the engine for as long as anybody is interested.
+pub(super) async fn watch(shared: Arc<Shared>, mut questions: Questions, worker: WorkerHandle) {
+    let mut attempts = 0;
+    loop {
+        let before = Instant::now();
+        let why = match Watch::open(&shared).await {
+            Ok(mut watch) => watch.run(&mut questions, &worker).await,
+            Err(why) => why,
+        };
+        worker.error(&why);
+        away(&shared, &why);
+        // One that worked for a while has earned a quick second try.
+        attempts = if before.elapsed() > PROVING { 0 } else { attempts + 1 };
+        let pause = tokio::time::sleep(Duration::from_millis(RETRY.wait_ms(attempts)));
+        tokio::pin!(pause);
+        loop {
+            tokio::select! {
+                () = &mut pause => break,
+                question = questions.recv() => match question {
+                    // Nothing can be seen; whoever waits need not wait any longer.
+                    Some(answer) => drop(answer),
+                    None => return,
+                },
+            }
+        }
+    }
+}
+
+fn away(shared: &Shared, why: &str) {
+    let text = format!("the docker engine at {} cannot be reached: {why}", shared.options.address.host);
+    shared.change(|state| {
+        let is_new = state.engine != Engine::Away(text.clone());
+        if is_new && !matches!(state.engine, Engine::Away(_)) {
+            state.say(format!("Docker services cannot be seen or changed: {text}"));
+        }
+        state.engine = Engine::Away(text);
+    });
+}
+
+struct Watch<'a> {
+    shared: &'a Shared,
+    docker: Docker,
+    /// Exit codes that events have told, by container.
+    exits: HashMap<String, i64>,
+}
+
+impl<'a> Watch<'a> {
+    async fn open(shared: &'a Shared) -> Result<Self, String> {
+        let docker = shared.options.address.connect(ANSWER_TIMEOUT_S)?;
+        ping(&docker).await?;
+        let agreed = tokio::time::timeout(PING_TIMEOUT, docker.negotiate_version()).await;
+        let docker = agreed.map_err(|_| no_answer())?.map_err(|error| words(&error))?;
+        Ok(Self { shared, docker, exits: HashMap::new() })
+    }
+
+    /// Until the engine is away; gives the reason.
+    async fn run(&mut self, questions: &mut Questions, worker: &WorkerHandle) -> String {
+        loop {
+            let mut events = self.events();
+            if let Err(why) = self.look_at_all().await {
+                return why;
+            }
+            worker.busy("following the events of docker");
+            let lost = match self.follow(&mut events, questions).await {
+                Ok(lost) => lost,
+                Err(why) => return why,
+            };
+            drop(events);
+            worker.error(&format!("the event stream is lost: {lost}"));
+            worker.busy("looking at all containers every 5 s, for want of an event stream");
+            self.shared.tell(format!(
+                "The event stream of docker is lost ({lost}); all containers are looked at every {} s until it is \
+                 back.",
+                POLL_EVERY.as_secs()
+            ));
+            if let Err(why) = self.poll_until_events(questions).await {
+                return why;
+            }
+            self.shared.tell("The event stream of docker is back.".to_owned());
+        }
+    }
+
+    fn events(&self) -> impl Stream<Item = Result<EventMessage, bollard::errors::Error>> + Unpin + use<> {
+        let since = (self.shared.clock.now().unix_s - LOOK_BACK_S).floor();
+        let filters = HashMap::from([("type", vec!["container", "image"]), ("event", EVENTS.to_vec())]);
+        let options = EventsOptionsBuilder::new().since(&format!("{since:.0}")).filters(&filters).build();
+        Box::pin(self.docker.events(Some(options)))
+    }
+
+    /// Follows the stream. `Ok`: the stream is lost, for this reason, and the engine answers all the same.
+    async fn follow(
+        &mut self,
+        events: &mut (impl Stream<Item = Result<EventMessage, bollard::errors::Error>> + Unpin),
+        questions: &mut Questions,
+    ) -> Result<String, String> {
+        let mut pings = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut unproved = Some(Instant::now() + PROVING);
+        let mut batch = Vec::new();
+        loop {
+            let look = unproved.map(|_| Instant::now() + LOOK_WHILE_PROVING);
+            tokio::select! {
+                event = events.next() => {
+                    let mut next = event;
+                    loop {
+                        match next {
+                            Some(Ok(event)) => batch.push(event),
+                            Some(Err(error)) => return self.lost(&words(&error)).await,
+                            None => return self.lost("it has ended").await,
+                        }
+                        match events.next().now_or_never() {
+                            Some(another) if batch.len() < MAX_BATCH => next = another,
+                            Some(Some(Ok(event))) => {
+                                batch.push(event);
+                                break;
+                            }
+                            _ => break,
+                        }
+                    }
+                    unproved = None;
+                    self.heed(std::mem::take(&mut batch)).await?;
+                }
+                question = questions.recv() => {
+                    self.look_at_all().await?;
+                    answer(question);
+                }
+                _ = pings.tick() => ping(&self.docker).await?,
+                () = sleep_until(look) => {
+                    self.look_at_all().await?;
+                    unproved = unproved.filter(|until| Instant::now() < *until);
+                }
+            }
+        }
+    }
+
+    /// The stream is lost; whether the engine is, too, a ping tells.
+    async fn lost(&self, why: &str) -> Result<String, String> {
+        ping(&self.docker).await?;
+        Ok(why.to_owned())
+    }
+
+    async fn poll_until_events(&mut self, questions: &mut Questions) -> Result<(), String> {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(POLL_EVERY) => {}
+                question = questions.recv() => {
+                    self.look_at_all().await?;
+                    answer(question);
+                    continue;
+                }
+            }
+            self.look_at_all().await?;
+            let mut events = self.events();
+            // An opening that fails does so at once; one that works says nothing until something happens.
+            match tokio::time::timeout(Duration::from_secs(1), events.next()).await {
+                Err(_silence) => return Ok(()),
+                Ok(Some(Ok(_event))) => return Ok(()),
+                Ok(Some(Err(_)) | None) => {}
+            }
+        }
+    }
+
+    /// Looks at what events are about.
+    async fn heed(&mut self, events: Vec<EventMessage>) -> Result<(), String> {
+        let mut ids = BTreeSet::new();
+        let mut images = false;
+        for event in events {
+            let Some(actor) = event.actor else { continue };
+            if event.typ == Some(EventMessageTypeEnum::IMAGE) {
+                images = true;
+                continue;
+            }
+            let attributes = actor.attributes.unwrap_or_default();
+            let Some(id) = actor.id.filter(|_| attributes.contains_key(PROJECT)) else { continue };
+            if let Some(code) = attributes.get("exitCode").and_then(|code| code.parse().ok()) {
+                self.exits.insert(id.clone(), code);
+            }
+            ids.insert(id);
+        }
+        if !ids.is_empty() {
+            self.look_at(ids.into_iter().collect()).await?;
+        }
+        if images { self.look_at_images().await } else { Ok(()) }
+    }
+
+    async fn look_at_all(&mut self) -> Result<(), String> {
+        let ids = containers::list(&self.docker).await?;
+        let is_listed: BTreeSet<&String> = ids.iter().collect();
+        let missing: Vec<String> = {
+            let state = self.shared.lock();
+            state.known.keys().filter(|id| !is_listed.contains(id)).cloned().collect()
+        };
+        let looks = self.looks(ids).await?;
+        self.enter(looks.into_iter().chain(missing.into_iter().map(|id| (id, Look::Gone))).collect(), false);
+        self.look_at_images().await?;
+        self.shared.change(|state| {
+            if matches!(state.engine, Engine::Away(_)) {
+                state.say("The docker engine answers again.".to_owned());
+            }
+            state.engine = Engine::Seen;
+        });
+        Ok(())
+    }
+
+    async fn look_at(&mut self, ids: Vec<String>) -> Result<(), String> {
+        let looks = self.looks(ids).await?;
+        self.enter(looks, true);
+        Ok(())
+    }
+
+    async fn looks(&self, ids: Vec<String>) -> Result<Vec<(String, Look)>, String> {
+        let before = self.shared.lock().known.clone();
+        containers::look(&self.docker, ids, &before, self.shared.clock.now()).await
+    }
+
+    fn enter(&mut self, looks: Vec<(String, Look)>, publish: bool) {
+        let now_ms = self.shared.clock.now().mono_ms;
+        let enter = |state: &mut super::State| {
+            for (id, look) in looks {
+                match look {
+                    Look::Found(known) => {
+                        let container = &known.container;
+                        state.gone.remove(&(container.project.clone(), container.service.clone()));
+                        state.known.insert(id, *known);
+                    }
+                    Look::Other => {}
+                    Look::Gone => {
+                        let exit = self.exits.remove(&id);
+                        let Some(mut container) = state.known.remove(&id).map(|known| known.container) else {
+                            continue;
+                        };
+                        if container.running {
+                            container.exit_code = exit;
+                            container.ended_ms = now_ms;
+                        }
+                        (container.running, container.is_gone) = (false, true);
+                        let key = (container.project.clone(), container.service.clone());
+                        state.gone.insert(key, container);
+                    }
+                }
+            }
+        };
+        if publish { self.shared.change(enter) } else { enter(&mut self.shared.lock()) }
+    }
+
+    async fn look_at_images(&self) -> Result<(), String> {
+        let tags: BTreeSet<String> = {
+            let state = self.shared.lock();
+            let documents = state.files.iter().filter_map(|file| file.document.as_ref());
+            documents
+                .flat_map(|document| document.services.values())
+                .map(|service| service.image.clone())
+                .collect()
+        };
+        let images = containers::image_ids(&self.docker, tags.into_iter().collect()).await?;
+        self.shared.change(|state| state.images = images);
+        Ok(())
+    }
+}
+
+async fn ping(docker: &Docker) -> Result<(), String> {
+    match tokio::time::timeout(PING_TIMEOUT, docker.ping()).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(words(&error)),
+        Err(_elapsed) => Err(no_answer()),
+    }
+}
+
+fn no_answer() -> String {
+    format!("it does not answer within {} s", PING_TIMEOUT.as_secs())
+}
+
+fn answer(question: Option<oneshot::Sender<()>>) {
+    if let Some(answer) = question {
+        let _ = answer.send(());
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
