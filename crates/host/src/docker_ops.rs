@@ -1,5 +1,7 @@
 //! The manager's side of docker: what is seen of it enters the table, what the plan decides goes to it.
 
+use std::sync::Arc;
+
 use campanile_ocs::agent::OpContext;
 use serde_json::{Value, json};
 
@@ -32,6 +34,7 @@ impl Manager {
     /// Enters what is seen of docker into the table; returns whom it concerns.
     pub(crate) fn settle_docker(
         &self,
+        context: &OpContext,
         state: &mut State,
         messages: &mut Vec<String>,
         now_ms: u64,
@@ -40,6 +43,12 @@ impl Manager {
         messages.append(&mut docker.take_messages());
         let settled = settle::settle(&mut state.table, &docker.view(), now_ms);
         messages.extend(settled.messages);
+        for key in settled.started {
+            let Some(entry) = state.table.get(key) else { continue };
+            let (launch, spec) = (entry.observed.launch, Arc::clone(&entry.instance.spec));
+            let probe = self.watch_readiness(context, key, launch, &spec, &state.launch);
+            state.replace_probe(key, probe);
+        }
         settled.concerned
     }
 

@@ -323,7 +323,7 @@ impl Manager {
             let mut concerned = concerned.to_vec();
             // What becomes a docker instance by a decision has yet to be looked at by docker's eyes.
             loop {
-                concerned.extend(self.settle_docker(&mut state, &mut messages, now_ms));
+                concerned.extend(self.settle_docker(context, &mut state, &mut messages, now_ms));
                 if concerned.is_empty() {
                     break;
                 }
@@ -403,7 +403,7 @@ impl Manager {
     }
 
     /// Looks until an instance is ready, in the background.
-    fn watch_readiness(
+    pub(crate) fn watch_readiness(
         &self,
         context: &OpContext,
         key: Key,
@@ -463,7 +463,7 @@ impl Manager {
 }
 
 impl State {
-    fn replace_probe(&mut self, key: Key, probe: Option<AbortHandle>) {
+    pub(crate) fn replace_probe(&mut self, key: Key, probe: Option<AbortHandle>) {
         let old = match probe {
             Some(probe) => self.probes.insert(key, probe),
             None => self.probes.remove(&key),

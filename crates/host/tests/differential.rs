@@ -36,14 +36,22 @@ struct Ours {
     killed: bool,
     launches_live: bool,
     heeds: bool,
+    /// What runs while it cannot be seen.
+    hidden: Option<Process>,
 }
 
 impl Ours {
-    fn new() -> Self {
+    /// An instance of the kind that a history begins with.
+    fn new(kind: &str) -> Self {
+        let (program, start) = match kind {
+            "passive" => (Program::Docker("x".to_owned()), Target::Passive),
+            "docker" => (Program::Docker("x".to_owned()), Target::Down),
+            _ => (Program::Plugin, Target::Down),
+        };
         let spec = Spec {
             instance_id: "x".to_owned(),
             agent_class: "Agent".to_owned(),
-            program: Program::Plugin,
+            program,
             arguments: Vec::new(),
             env: Vec::new(),
             cwd: None,
@@ -52,7 +60,7 @@ impl Ours {
             after: Vec::new(),
             ready: None,
             limits: Default::default(),
-            start: Target::Down,
+            start,
         };
         let now_ms = 1_000_000;
         let instance = Instance::new(Key(0), Arc::new(spec), Operable::Yes, now_ms);
@@ -64,18 +72,35 @@ impl Ours {
             killed: false,
             launches_live: true,
             heeds: true,
+            hidden: None,
         }
     }
 
     fn happens(&mut self, input: &Value) -> Rest {
         match (input[0].as_str().unwrap(), &input[1]) {
+            ("docker" | "passive", _) => {}
+            ("appears", _) => {
+                let now_ms = self.now_ms;
+                self.set_process(Process::Running { pid: 1, since_ms: now_ms });
+            }
             ("target", name) => self.instance.target = Target::from_name(name.as_str().unwrap()).unwrap(),
             ("exit", code) => self.ends(End::Code(i32::try_from(code.as_i64().unwrap()).unwrap())),
             ("tick", ms) => self.now_ms += ms.as_u64().unwrap(),
             ("launches", live) => self.launches_live = live.as_bool().unwrap(),
             ("heeds", heeds) => self.heeds = heeds.as_bool().unwrap(),
-            ("operable", Value::Bool(true)) => self.instance.operable = Operable::Yes,
-            ("operable", _) => self.instance.operable = Operable::No("told so".to_owned()),
+            ("operable", Value::Bool(true)) => {
+                self.instance.operable = Operable::Yes;
+                if let Some(process) = self.hidden.take() {
+                    self.observed.process = process;
+                }
+            }
+            ("operable", _) => {
+                self.instance.operable = Operable::No("told so".to_owned());
+                // What cannot be manipulated of docker cannot be seen either.
+                if self.is_docker() && self.hidden.is_none() {
+                    self.hidden = Some(std::mem::replace(&mut self.observed.process, Process::Unseen));
+                }
+            }
             (other, _) => panic!("no such input: {other}"),
         }
         self.rest()
@@ -104,6 +129,7 @@ impl Ours {
         match action {
             Action::Launch { launch } => {
                 let process = Process::Running { pid: 1, since_ms: self.now_ms };
+                assert_eq!(self.hidden, None, "launched what cannot be seen");
                 self.observed =
                     Observed { launch: *launch, process, leftovers: Some(0), ..Observed::default() };
                 if !self.launches_live {
@@ -124,8 +150,20 @@ impl Ours {
         }
     }
 
+    fn is_docker(&self) -> bool {
+        self.instance.spec.service().is_some()
+    }
+
+    fn set_process(&mut self, process: Process) {
+        match &mut self.hidden {
+            Some(hidden) => *hidden = process,
+            None => self.observed.process = process,
+        }
+    }
+
     fn ends(&mut self, how: End) {
-        if let Process::Running { since_ms, .. } = self.observed.process {
+        let process = self.hidden.as_ref().unwrap_or(&self.observed.process);
+        if let Process::Running { since_ms, .. } = *process {
             let ended = Ended {
                 how,
                 at_ms: self.now_ms,
@@ -133,7 +171,7 @@ impl Ours {
                 stdout_tail: String::new(),
                 stderr_tail: String::new(),
             };
-            self.observed.process = Process::Ended(Arc::new(ended));
+            self.set_process(Process::Ended(Arc::new(ended)));
         }
     }
 }
@@ -141,6 +179,17 @@ impl Ours {
 /// Names the intended difference (a row of `intended_differences.md`), if it is one.
 fn intended(ours: &Ours, rest: &Rest, theirs: &Rest, refused: bool) -> Option<&'static str> {
     let equal_but_next = Rest { next: theirs.next.clone(), ..rest.clone() } == *theirs;
+    let passive = ours.instance.passive;
+    let equal_but_target = Rest { target: theirs.target.clone(), ..rest.clone() } == *theirs;
+    if passive && rest.target == "passive" && equal_but_target {
+        return Some("passive-is-reached");
+    }
+    let by_hand = ours.is_docker() && rest.next == "up" && rest.launches < theirs.launches;
+    if by_hand {
+        return Some("started-by-hand");
+    }
+    let equal_but_both =
+        Rest { next: theirs.next.clone(), target: theirs.target.clone(), ..rest.clone() } == *theirs;
     let runs = matches!(ours.observed.process, Process::Running { .. });
     let policy = ours.instance.spec.restart;
     let grown_wait = ours.instance.failures.wait_ms(policy) > policy.delay_ms;
@@ -153,6 +202,7 @@ fn intended(ours: &Ours, rest: &Rest, theirs: &Rest, refused: bool) -> Option<&'
         ("start_at" | "?" | "down", "wait_start") if !ours.launches_live && equal_but_next => {
             Some("early-crash")
         }
+        ("down", "wait_start") if passive && !ours.launches_live && equal_but_both => Some("early-crash"),
         // Ours has had SIGTERM. If the clock jumped over the whole grace it has been killed, too, and is gone.
         ("wait_dead", _) if refused && runs => Some("stubborn"),
         ("down" | "up" | "start_at" | "?", _) if refused && ours.killed => Some("stubborn"),
@@ -188,7 +238,17 @@ fn history(random: &mut fastrand::Rng, index: usize) -> Vec<Value> {
         75..78 => json!(["tick", 3000]),
         _ => json!(["exit", 125]),
     };
-    std::iter::once(json!(["target", "up"])).chain((0..length).map(|_| input(random))).collect()
+    // Of every eight, one is of a docker service of the site config, and two are of one that is in none.
+    let (first, docker) = match index % 8 {
+        5 => (json!(["docker"]), true),
+        6 | 7 => (json!(["passive"]), true),
+        _ => (json!(["target", "up"]), false),
+    };
+    let input = |random: &mut fastrand::Rng| match docker && random.u32(0..6) == 0 {
+        true => json!(["appears"]),
+        false => input(random),
+    };
+    std::iter::once(first).chain((0..length).map(|_| input(random))).collect()
 }
 
 /// What the original makes of the histories.
@@ -233,7 +293,7 @@ fn the_plan_comes_to_rest_where_the_original_does_but_for_the_listed_differences
     let mut found: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut compared, mut complete) = (0, 0);
     for (number, (history, theirs)) in histories.iter().zip(&originals).enumerate() {
-        let mut ours = Ours::new();
+        let mut ours = Ours::new(history[0][0].as_str().unwrap());
         let (mut differs, mut refused) = (false, false);
         for (step, (input, theirs)) in history.iter().zip(theirs.as_array().unwrap()).enumerate() {
             let rest = ours.happens(input);

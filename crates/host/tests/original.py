@@ -11,6 +11,9 @@ state at rest after each input. Inputs:
   ["launches", bool]        from now on a launched process lives on, or is gone at once
   ["heeds", bool]           from now on processes heed SIGINT, or not
   ["operable", bool]        whether the instance can be manipulated
+  ["docker"]                first of all: it is a docker service of the site config
+  ["passive"]               first of all: it is a docker service that is in no site config
+  ["appears"]               somebody starts the container by hand
 
 Time is simulated: the module's clock is replaced by one that only "tick" moves.
 """
@@ -42,6 +45,15 @@ class Process:
         self.status = (None, None)
 
 
+class Container:
+    """Stands in for the helper of a docker service."""
+
+    def __init__(self):
+        self.is_running = False
+        self.killed = False
+        self.status = (None, None)
+
+
 class World:
     def __init__(self):
         self.clock = drivers.time = Clock()
@@ -51,6 +63,7 @@ class World:
         self.terminations = 0
         self.launches_live = True
         self.heeds = True
+        self.docker = False
 
     def happens(self, event):
         what, value = event[0], event[-1]
@@ -67,7 +80,19 @@ class World:
         elif what == "heeds":
             self.heeds = value
         elif what == "operable":
+            # As the agent does it when a service comes into sight: what runs is up.
+            if self.docker and value and not self.instance.operable and process.is_running:
+                self.instance.next_action = "up"
             self.instance.operable = value
+        elif what in ("docker", "passive"):
+            self.docker = True
+            self.instance.management = "docker"
+            self.instance.prot = Container()
+            if what == "passive":
+                self.instance.passive_tracking = True
+                self.instance.target_state = "passive"
+        elif what == "appears":
+            process.is_running = True
         else:
             raise ValueError(event)
         return self.rest()
@@ -75,6 +100,8 @@ class World:
     def rest(self):
         refused = False
         for _ in range(MAX_STEPS):
+            if self.docker and not self.instance.prot.is_running:
+                self.instance.prot.killed = False
             before = (self.instance.next_action, self.instance.at)
             actions = drivers.resolve_child_state(self.instance)
             refused = refused or any("refused to die" in text for text in actions["messages"])
@@ -82,7 +109,10 @@ class World:
                 self.terminate()
             if actions["launch"]:
                 self.launches += 1
-                self.instance.prot = Process(self.launches_live)
+                if self.docker:
+                    self.instance.prot.is_running = self.launches_live
+                else:
+                    self.instance.prot = Process(self.launches_live)
             at_rest = before == (self.instance.next_action, self.instance.at)
             if at_rest and not actions["terminate"] and not actions["launch"]:
                 break

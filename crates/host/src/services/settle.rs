@@ -21,6 +21,8 @@ const STRANGER_GRACE_MS: u64 = 60_000;
 pub struct Settled {
     /// The entries about which has to be decided anew.
     pub concerned: Vec<Key>,
+    /// The entries of which a new run was seen; whether they get ready has yet to be looked at.
+    pub started: Vec<Key>,
     /// What is to be told to people.
     pub messages: Vec<String>,
 }
@@ -110,7 +112,12 @@ fn settle_entry(entry: &mut Entry, service: &str, view: &View, settled: &mut Set
                 settled.messages.push(format!("Marking missing service for {id}"));
             }
             entry.instance.operable = Operable::No(missing(service, view));
-            observe(&mut entry.observed, None, launch);
+            if matches!(entry.instance.state, State::WaitStart { .. }) {
+                observe(&mut entry.observed, None, launch);
+            } else {
+                // What may run of it is an orphan now, and no failure of the instance.
+                entry.observed.process = Process::None;
+            }
         }
         (Engine::Seen, Some(state)) if !state.is_complete => return,
         (Engine::Seen, Some(state)) => {
@@ -119,6 +126,12 @@ fn settle_entry(entry: &mut Entry, service: &str, view: &View, settled: &mut Set
         }
     }
     entry.observed.leftovers = Some(0);
+    if entry.observed.process != before.1.process {
+        entry.observed.ready = false;
+        if matches!(entry.observed.process, Process::Running { .. }) {
+            settled.started.push(entry.instance.key);
+        }
+    }
     entry.instance.restart_required = state.is_some_and(ServiceState::needs_restart);
     let is_known = entry.instance.operable == Operable::Yes;
     dress(&mut entry.instance.spec, state, is_known);

@@ -59,15 +59,16 @@ pub(super) enum Look {
     Other,
 }
 
-/// Looks at these containers. One that vanishes meanwhile disturbs no other.
+/// Looks at these containers, of which some `may_have_ended` a moment ago. One that vanishes meanwhile disturbs no other.
 pub(super) async fn look(
     docker: &Docker,
     ids: Vec<String>,
     before: &BTreeMap<String, Known>,
+    may_have_ended: bool,
     now: Now,
 ) -> Result<Vec<(String, Look)>, String> {
     let one = |id: String| async move {
-        let look = look_at(docker, &id, before.get(&id), now).await?;
+        let look = look_at(docker, &id, before.get(&id), may_have_ended, now).await?;
         Ok((id, look))
     };
     stream::iter(ids)
@@ -79,9 +80,19 @@ pub(super) async fn look(
         .collect()
 }
 
-async fn look_at(docker: &Docker, id: &str, before: Option<&Known>, now: Now) -> Result<Look, String> {
+async fn look_at(
+    docker: &Docker,
+    id: &str,
+    before: Option<&Known>,
+    may_have_ended: bool,
+    now: Now,
+) -> Result<Look, String> {
     let inspecting = docker.inspect_container(id, None::<InspectContainerOptions>);
-    let answer = tokio::time::timeout(INSPECT_TIMEOUT, inspecting).await;
+    let ran = before.is_some_and(|before| before.container.running);
+    let (answer, last_lines) = tokio::join!(tokio::time::timeout(INSPECT_TIMEOUT, inspecting), async {
+        // Both questions at once, so that an end is known sooner.
+        if ran && may_have_ended { Some(tail(docker, id).await) } else { None }
+    });
     let found = match answer.map_err(|_| too_long("describe a container", INSPECT_TIMEOUT))? {
         Ok(found) => found,
         Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
@@ -90,9 +101,11 @@ async fn look_at(docker: &Docker, id: &str, before: Option<&Known>, now: Now) ->
         Err(error) => return Err(words(&error)),
     };
     let Some(mut known) = understand(id, found, before, now).await else { return Ok(Look::Other) };
-    let has_just_ended = !known.container.running && before.is_some_and(|before| before.container.running);
-    if has_just_ended {
-        known.container.tail = tail(docker, id).await;
+    if ran && !known.container.running {
+        known.container.tail = match last_lines {
+            Some(tail) => tail,
+            None => tail(docker, id).await,
+        };
     } else if let Some(before) = before.filter(|_| !known.container.running) {
         known.container.tail = before.container.tail.clone();
     }

@@ -233,7 +233,7 @@ impl<'a> Watch<'a> {
             let state = self.shared.lock();
             state.known.keys().filter(|id| !is_listed.contains(id)).cloned().collect()
         };
-        let looks = self.looks(ids).await?;
+        let looks = self.looks(ids, false).await?;
         self.enter(looks.into_iter().chain(missing.into_iter().map(|id| (id, Look::Gone))).collect(), false);
         self.look_at_images().await?;
         self.shared.change(|state| {
@@ -246,14 +246,17 @@ impl<'a> Watch<'a> {
     }
 
     async fn look_at(&mut self, ids: Vec<String>) -> Result<(), String> {
-        let looks = self.looks(ids).await?;
+        let looks = self.looks(ids, true).await?;
         self.enter(looks, true);
         Ok(())
     }
 
-    async fn looks(&self, ids: Vec<String>) -> Result<Vec<(String, Look)>, String> {
-        let before = self.shared.lock().known.clone();
-        containers::look(&self.docker, ids, &before, self.shared.clock.now()).await
+    async fn looks(&self, ids: Vec<String>, may_have_ended: bool) -> Result<Vec<(String, Look)>, String> {
+        let before = {
+            let state = self.shared.lock();
+            ids.iter().filter_map(|id| Some((id.clone(), state.known.get(id)?.clone()))).collect()
+        };
+        containers::look(&self.docker, ids, &before, may_have_ended, self.shared.clock.now()).await
     }
 
     fn enter(&mut self, looks: Vec<(String, Look)>, publish: bool) {

@@ -252,5 +252,6 @@ fn words(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
-    text
+    // The name of the library that says it helps nobody.
+    text.strip_prefix("Error in the hyper legacy client: ").map_or(text.clone(), str::to_owned)
 }
