@@ -133,7 +133,7 @@ fn the_launcher_runs_the_host_manager_and_its_signals_reach_it() {
 }
 
 #[test]
-fn repeated_and_relative_compose_files_are_all_written_down_in_full() {
+fn defect_10_repeated_and_relative_compose_files_are_all_written_down_in_full() {
     let site = site();
     let args = ["--service-dir=.", "--site-host=host-1-docker", "--docker-compose", "a.yaml,b.yaml"];
     let output =

@@ -86,7 +86,7 @@ fn site_options_of_ocsbow_stand_before_or_after_its_command() {
 }
 
 #[test]
-fn one_dead_manager_stops_nobody_and_is_told_by_the_exit_code() {
+fn defect_08_one_dead_manager_stops_nobody_and_is_told_by_the_exit_code() {
     let site = Site::start(&two_hosts(), &[hm1()]);
     for program in [&["ocsbow", "up", "-a"][..], &["up", "-a"]] {
         let (code, stdout, stderr) = site.run(program);
@@ -123,7 +123,7 @@ fn a_manager_that_never_answers_costs_the_others_nothing() {
 }
 
 #[test]
-fn unknown_targets_are_an_error_and_the_known_ones_are_done() {
+fn defect_11_unknown_targets_are_an_error_and_the_known_ones_are_done() {
     let site = Site::start(&two_hosts(), &[hm1(), hm2()]);
     let (code, stdout, stderr) = site.run(&["ocsbow", "up", "nosuch"]);
     assert_eq!((code, stdout.as_str()), (1, ""));

@@ -79,7 +79,7 @@ fn left(site: &TempSite) -> Vec<u32> {
 }
 
 #[test]
-fn router_and_host_manager_of_ours_are_started_and_stopped() {
+fn defect_09_router_and_host_manager_of_ours_are_started_and_stopped() {
     let site = site(json!({"bin": "campanile"}), &[sleeper()]);
     let _end = AtTheEnd(&site);
     assert_eq!(status(&site), all(false));

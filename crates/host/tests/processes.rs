@@ -15,7 +15,7 @@ fn mark(test: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crash_in_the_first_second_is_seen_counted_and_explained() {
+async fn defect_01_a_crash_in_the_first_second_is_seen_counted_and_explained() {
     let text = "echo measuring; echo 'no such device' >&2; exit 3";
     let world = World::start(vec![with(script("a", text), |spec| spec.restart.delay_ms = 60_000)]).await;
     world.until_state("a", "start_at").await;
@@ -33,6 +33,65 @@ async fn a_crash_in_the_first_second_is_seen_counted_and_explained() {
         assert!(messages.contains(text), "{text:?} in:\n{messages}");
     }
     world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn defect_02_the_last_words_are_told_whichever_output_they_went_to() {
+    let once = |id: &str, text: &str| with(script(id, text), |spec| spec.restart.delay_ms = 60_000);
+    let world = World::start(vec![
+        once("out", "echo lost no more; exit 1"),
+        once("err", "echo here >&2; kill -9 $$"),
+    ])
+    .await;
+    world.until_told("stdout output from Test:out: lost no more\n").await;
+    world.until_told("Detected exit of Test:err by signal 9 (SIGKILL)").await;
+    world.until_told("stderr output from Test:err: here\n").await;
+    world.stop().await;
+}
+
+#[test]
+fn all_of_this_passes_as_an_ordinary_user_with_cgroups_hidden() {
+    campanile_testkit::again_as_ordinary_user(
+        &[env!("CARGO_BIN_EXE_campanile-launcher")],
+        "all_of_this_passes_as_an_ordinary_user",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_holds_an_instance_and_what_it_uses_is_told() {
+    let text = "sleep 1000 & i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; wait";
+    let limited = with(script("a", text), |spec| spec.limits.memory_bytes = Some(1 << 30));
+    let world = World::start(vec![limited]).await;
+    world
+        .until("it is measured", |world| {
+            world.child("a").is_some_and(|child| {
+                child["processes"] == 2
+                    && child["memory_bytes"].as_u64() > Some(100_000)
+                    && child["cpu_s"].as_f64() > Some(0.0)
+            })
+        })
+        .await;
+    let (child, data) = (world.child("a").unwrap(), world.manager.data());
+    assert_eq!(child["containment"], data["containment"]["kind"], "{child}");
+    let cgroups = std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains(" - cgroup2 ");
+    let is_root = rustix::process::geteuid().is_root();
+    assert_eq!(child["containment"] == "cgroup", cgroups && is_root, "{data}");
+    // Whether a limit can be enforced depends on the machine; that it is not must be said.
+    let group = format!("/proc/{}/cgroup", world.pid("a").unwrap());
+    let group = std::fs::read_to_string(group).unwrap();
+    let not_enforced = child["not_enforced"].as_array().unwrap();
+    assert!(not_enforced.is_empty() == is_limited(&group), "{child}");
+    world.stop().await;
+}
+
+/// Whether the control group of a process has the limit of a gibibyte.
+fn is_limited(groups: &str) -> bool {
+    let Some(path) = groups.lines().find_map(|line| line.strip_prefix("0::/")) else { return false };
+    let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+    mounts.iter().any(|mount| {
+        let file = std::path::Path::new(mount).join(path).join("memory.max");
+        std::fs::read_to_string(file).is_ok_and(|text| text.trim() == "1073741824")
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,7 +143,7 @@ async fn a_killed_child_is_launched_again_and_the_signal_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_forking_agent_that_ignores_signals_and_leaves_its_session_is_gone_after_its_grace() {
+async fn defect_03_a_forking_agent_that_ignores_signals_and_leaves_its_session_is_gone_after_its_grace() {
     let mark = mark("stubborn");
     let text = format!(
         "trap '' INT TERM
@@ -108,7 +167,7 @@ async fn a_forking_agent_that_ignores_signals_and_leaves_its_session_is_gone_aft
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instrument_that_may_not_be_killed_is_not() {
-    let text = "trap '' INT TERM; while [ ! -e \"$GO\" ]; do sleep 0.01; done";
+    let text = "trap '' INT TERM; : > \"$GO.deaf\"; while [ ! -e \"$GO\" ]; do sleep 0.01; done";
     let go = tempfile::tempdir().unwrap();
     let file = go.path().join("go");
     let gentle = with(script("a", text), |spec| {
@@ -117,6 +176,7 @@ async fn an_instrument_that_may_not_be_killed_is_not() {
     });
     let world = World::start(vec![gentle]).await;
     world.until_state("a", "up").await;
+    world.until("it is deaf", |_| go.path().join("go.deaf").exists()).await;
     let pid = world.pid("a").unwrap();
     world.ask("a", "down").await;
     world.until_told("It may not be killed; waiting for it.").await;
@@ -168,7 +228,7 @@ async fn two_hundred_children_come_up_and_go_down() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_orderly_stop_ends_everything_and_no_question_mark_holds_it_up() {
+async fn defect_07_an_orderly_stop_ends_everything_and_no_question_mark_holds_it_up() {
     let mut ghost = command("ghost", &["true"]);
     ghost.problem = Some("line 7: no such thing".to_owned());
     let world = World::start(vec![script("a", "exec sleep 1000"), ghost]).await;
@@ -233,7 +293,7 @@ async fn a_reader_that_follows_waits_for_what_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_site_config_that_cannot_be_used_fails_the_update_and_changes_nothing() {
+async fn defect_10_a_site_config_that_cannot_be_used_fails_the_update_and_changes_nothing() {
     let world = World::start(vec![script("a", "exec sleep 1000")]).await;
     world.until_state("a", "up").await;
     world.edit_site(Err("default.yaml:3: there is no hub"));

@@ -176,7 +176,7 @@ fn manage_has_all_its_aliases() {
 }
 
 #[test]
-fn manage_yes_without_quotes_is_taken_with_a_warning() {
+fn defect_10_manage_yes_without_quotes_is_taken_with_a_warning() {
     let (on, said_on) = instance("manage: yes");
     assert_eq!((on.manage, on.problem), (Manage::HostUp, None));
     assert_said(

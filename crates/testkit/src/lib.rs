@@ -14,6 +14,7 @@ mod crossbar;
 mod daemon;
 mod docker;
 mod openstack;
+mod ordinary;
 mod peers;
 mod ports;
 mod procfs;
@@ -27,6 +28,7 @@ pub use crossbar::{Crossbar, CrossbarConfig};
 pub use daemon::{Daemon, finish, send_signal};
 pub use docker::DockerEngine;
 pub use openstack::{OpenStackConfig, OpenStackLab};
+pub use ordinary::{again_as_ordinary_user, copy_for_ordinary_user};
 pub use peers::{CommandOutput, Peers, python};
 pub use ports::free_port;
 pub use procfs::{

@@ -7,6 +7,7 @@
 
 mod figures;
 mod rows;
+mod scale;
 mod stage;
 mod standin;
 
@@ -19,6 +20,7 @@ use clap::Parser;
 
 use figures::{Line, Unit};
 use rows::{Effort, MANY, SMALL, TIMES};
+use scale::SCALE;
 use stage::{Side, Stage, World};
 use standin::StandIn;
 
@@ -34,7 +36,7 @@ struct Args {
     /// Measure this build of campanile instead of the one that cargo has just made
     #[arg(long, env = "CAMPANILE_BIN", value_name = "FILE", default_value = env!("CARGO_BIN_EXE_campanile"), hide_default_value = true)]
     campanile: PathBuf,
-    /// Only these: update, up, kill, status, many
+    /// Only these: update, up, kill, status, many, scale
     rows: Vec<String>,
     /// What cargo says to every benchmark
     #[arg(long, hide = true)]
@@ -43,7 +45,7 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let known = || TIMES.iter().map(|row| row.0).chain([MANY]);
+    let known = || TIMES.iter().map(|row| row.0).chain([MANY, SCALE]);
     if let Some(unknown) = args.rows.iter().find(|name| known().all(|row| row != name.as_str())) {
         // Cargo hands a filter to all benchmarks of the workspace; it may be meant for another one.
         println!("host: no row {unknown}; there are {}", known().collect::<Vec<_>>().join(", "));
@@ -77,6 +79,10 @@ fn main() -> Result<()> {
     if wanted(MANY) {
         eprintln!("measuring: {} children", rows::LARGE);
         lines.extend(rows::many_lines(&world, with_original, effort)?);
+    }
+    if wanted(SCALE) {
+        eprintln!("measuring: ten, a hundred, a thousand instances");
+        lines.extend(scale::lines(&world)?);
     }
     figures::print(&lines);
     Ok(())

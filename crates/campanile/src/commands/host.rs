@@ -9,8 +9,8 @@ use crate::runtime;
 ///
 /// The same options as the HostManager agent of OCS, and the same operations on the bus, so that ocsbow, ocs-web and
 /// `campanile up|down|status` work with it. It ends in good order, with all agents down, on SIGINT or SIGTERM. Killed,
-/// it leaves its agents running; its successor ends them before it launches them anew, with the targets that operators
-/// had set.
+/// or told by SIGUSR2 to hand over, it leaves its agents running; its successor goes on with them, with the targets that
+/// operators had set.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:

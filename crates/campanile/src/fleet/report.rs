@@ -154,7 +154,13 @@ pub(crate) struct Child {
     pub(crate) next_at: Option<f64>,
     /// Why it is in this state, when that needs words.
     pub(crate) reason: Option<String>,
+    /// How the system holds it and what it uses, as the HostManager gives it, for `--json`; by [`HELD`].
+    pub(crate) held: [Option<Value>; HELD.len()],
 }
+
+/// The keys of a child that say how the system holds it, and what it uses.
+pub(crate) const HELD: [&str; 8] =
+    ["ready", "containment", "adopted", "not_enforced", "processes", "memory_bytes", "cpu_s", "cpu_share"];
 
 impl Child {
     /// `None` when the entry has no instance id, without which it cannot be shown.
@@ -175,6 +181,7 @@ impl Child {
             last_exit: entry.get("last_exit").and_then(last_exit),
             next_at: entry.get("next_at").and_then(Value::as_f64),
             reason: text("reason").filter(|reason| !reason.is_empty()),
+            held: HELD.map(|key| entry.get(key).filter(|value| !value.is_null()).cloned()),
         })
     }
 

@@ -2,9 +2,12 @@
 //!
 //! Keys are only ever added. What is not known is `null`, never left out.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::fleet::report::HELD;
 use crate::fleet::report::ManagerReport;
 use crate::fleet::survey::{Fleet, HostView, Row};
 
@@ -73,6 +76,9 @@ struct Instance<'a> {
     /// Unix seconds.
     next_at: Option<f64>,
     reason: Option<&'a str>,
+    /// How the system holds it, and what it uses.
+    #[serde(flatten)]
+    held: BTreeMap<&'static str, Option<&'a Value>>,
     problem: Option<&'a str>,
 }
 
@@ -125,6 +131,11 @@ fn instance(row: &Row) -> Instance<'_> {
         last_exit: child.and_then(|child| child.last_exit.as_ref()).map(|exit| &exit.raw),
         next_at: child.and_then(|child| child.next_at),
         reason: child.and_then(|child| child.reason.as_deref()),
+        held: HELD
+            .iter()
+            .enumerate()
+            .map(|(index, key)| (*key, child.and_then(|child| child.held[index].as_ref())))
+            .collect(),
         problem: row.problem.as_deref(),
     }
 }

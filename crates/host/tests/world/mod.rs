@@ -135,7 +135,7 @@ impl World {
             owner,
             logs: Arc::clone(&logs),
             runs: Runs::open(state.join(runs::DIR)).unwrap(),
-            launcher: Launcher::at(Path::new(env!("CARGO_BIN_EXE_campanile-launcher"))),
+            launcher: Launcher::at(&launcher()),
             groups: Groups::find(owner),
         };
         let processes = Processes::start(means, clock.clone(), &workers).unwrap();
@@ -246,6 +246,11 @@ impl World {
         assert!(ops::stop_manager(&self.agent, &self.manager).await, "{}", self.messages());
         self.agent.shutdown(SOON).await;
     }
+}
+
+/// The launcher of these tests; a copy of it where they run as a user that cannot see the original.
+fn launcher() -> PathBuf {
+    campanile_testkit::copy_for_ordinary_user(env!("CARGO_BIN_EXE_campanile-launcher"))
 }
 
 fn read(site: &Site) -> Result<Config, Diagnostics> {
