@@ -19,7 +19,9 @@ pub mod model;
 pub mod names;
 pub mod packing;
 pub mod plan;
+pub mod record;
 pub mod room;
+pub mod userdata;
 
 #[cfg(test)]
 mod plan_tests;

@@ -47,7 +47,7 @@ const PURE: [(&str, &[&str]); 5] = [
             "words",
         ],
     ),
-    ("pool", &["config/model", "cycle", "health", "identity", "life", "model", "names", "packing", "room"]),
+    ("pool", &["config/model", "cycle", "health", "identity", "life", "model", "names", "packing", "room", "userdata"]),
     ("maestro", &["balance", "conductor", "config", "generate", "keys", "model", "seen"]),
     (
         "ocs",

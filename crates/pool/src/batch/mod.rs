@@ -6,6 +6,7 @@
 //! the manager then neither removes a worker nor takes one for lost. Every child process and connection has a deadline.
 
 pub mod condor;
+pub mod local;
 mod program;
 pub mod slurm;
 

@@ -4,6 +4,7 @@
 //! sets its own deadlines and reports [`CloudError::Unreachable`] when they pass). Calls of one cloud may run at the
 //! same time.
 
+pub mod local;
 pub mod openstack;
 
 use std::fmt;
