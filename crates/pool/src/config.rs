@@ -12,9 +12,11 @@ mod daemon;
 mod find;
 mod model;
 mod section;
+mod settings;
 mod units;
 mod workers;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use campanile_yaml::{Diagnostic, Diagnostics, Document, Schema, read_file};
@@ -26,6 +28,7 @@ pub use model::{
     Sizes, SlurmConfig, Window, WorkerType,
 };
 use section::Section;
+pub use settings::of_config;
 
 use crate::model::Mark;
 
@@ -58,6 +61,16 @@ const POOL_KEYS: &[&str] =
 /// Reads the files. With an error among the diagnostics there is no configuration.
 #[must_use]
 pub fn read(files: &[PathBuf], place: &Place) -> (Option<PoolConfig>, Diagnostics) {
+    read_with_settings(files, place, &BTreeMap::new())
+}
+
+/// The same, with settings (dotted paths and their values) that override what the files say: `daemon.use_db_settings`.
+#[must_use]
+pub fn read_with_settings(
+    files: &[PathBuf],
+    place: &Place,
+    settings: &BTreeMap<String, String>,
+) -> (Option<PoolConfig>, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
     let mut documents: Vec<Document> = Vec::new();
     if files.is_empty() {
@@ -65,6 +78,13 @@ pub fn read(files: &[PathBuf], place: &Place) -> (Option<PoolConfig>, Diagnostic
     }
     for file in files {
         let (document, found) = read_file(file, Schema::Safe);
+        diagnostics.extend(found);
+        documents.extend(document);
+    }
+    if !settings.is_empty() {
+        let text = settings::as_yaml(settings);
+        let (document, found) =
+            campanile_yaml::parse("the table `setting`".as_ref(), text.as_bytes(), Schema::Safe);
         diagnostics.extend(found);
         documents.extend(document);
     }

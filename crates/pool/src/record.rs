@@ -224,6 +224,14 @@ impl Record {
         .await
     }
 
+    /// The rows of a table of EHOS, as it has them; those of `node` with the names of their states.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub async fn rows(&self, table: &'static str) -> Result<Vec<serde_json::Value>, RecordError> {
+        self.within("read", ehos::rows(&self.pool, table)).await
+    }
+
     /// The table `setting` of EHOS: dotted paths and values.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use sqlx::{Any, AnyPool, Row as _, Transaction};
 
 use crate::model::{Node, NodeState};
@@ -78,6 +79,41 @@ pub(super) async fn save(tx: &mut Transaction<'_, Any>, node: &Node) -> Result<(
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Rows that are read for the interface over HTTP, the latest first.
+const MAX_ROWS: i64 = 10_000;
+
+pub(super) async fn rows(pool: &AnyPool, table: &'static str) -> Result<Vec<Value>, sqlx::Error> {
+    let (query, columns): (&'static str, &[&str]) = match table {
+        "node" => (
+            "SELECT node.id, node.uuid, node.name, node.image, node.cloud_id, node.node_state_id, node.vm_state_id,
+                    node_state.name, vm_state.name
+             FROM node LEFT JOIN node_state ON node_state.id = node.node_state_id
+             LEFT JOIN vm_state ON vm_state.id = node.vm_state_id ORDER BY node.id DESC LIMIT $1",
+            &["id", "uuid", "name", "image", "cloud_id", "node_state_id", "vm_state_id", "node_state", "vm_state"],
+        ),
+        "node_state" => ("SELECT id, name FROM node_state ORDER BY id LIMIT $1", &["id", "name"]),
+        "vm_state" => ("SELECT id, name FROM vm_state ORDER BY id LIMIT $1", &["id", "name"]),
+        "cloud" => ("SELECT id, name FROM cloud ORDER BY id LIMIT $1", &["id", "name"]),
+        _ => ("SELECT id, name, value FROM setting ORDER BY id LIMIT $1", &["id", "name", "value"]),
+    };
+    let rows = sqlx::query(query).bind(MAX_ROWS).fetch_all(pool).await?;
+    let mut values = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut value = serde_json::Map::new();
+        for (index, name) in columns.iter().enumerate() {
+            let is_number = *name == "id" || name.ends_with("_id");
+            let cell = if is_number {
+                row.try_get::<Option<i64>, _>(index)?.map_or(Value::Null, Value::from)
+            } else {
+                row.try_get::<Option<String>, _>(index)?.map_or(Value::Null, Value::from)
+            };
+            value.insert((*name).to_owned(), cell);
+        }
+        values.push(Value::Object(value));
+    }
+    Ok(values)
 }
 
 pub(super) async fn settings(pool: &AnyPool) -> Result<BTreeMap<String, String>, sqlx::Error> {
