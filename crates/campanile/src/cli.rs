@@ -56,11 +56,13 @@ pub(crate) enum Command {
     Router(commands::router::Args),
     Host(commands::host::Args),
     Ldms(commands::ldms::Args),
+    Pool(commands::pool::Args),
     Agent(commands::agent::Args),
     Demo(commands::demo::Args),
     Ocsbow(commands::ocsbow::Args),
     OcsLocalSupport(commands::local_support::Args),
     OcsInstallSystemd(commands::install_systemd::Args),
+    Ehosd(commands::ehosd::Args),
     Completions(commands::completions::Args),
 }
 
@@ -68,6 +70,8 @@ pub(crate) enum Command {
 const OCSBOW: &str = "ocsbow";
 const LOCAL_SUPPORT: &str = "ocs-local-support";
 const INSTALL_SYSTEMD: &str = "ocs-install-systemd";
+/// The name of the daemon of EHOS; `ehosd.py` counts as well.
+const EHOSD: &str = "ehosd";
 
 /// The whole grammar of `campanile`, for parsing, completions and tests.
 pub(crate) fn grammar() -> clap::Command {
@@ -99,6 +103,7 @@ pub(crate) fn parse(args: Vec<std::ffi::OsString>) -> Result<Cli, clap::Error> {
         Some(OCSBOW) => return parse_alone(OCSBOW, args, Command::Ocsbow),
         Some(LOCAL_SUPPORT) => return parse_alone(LOCAL_SUPPORT, args, Command::OcsLocalSupport),
         Some(INSTALL_SYSTEMD) => return parse_alone(INSTALL_SYSTEMD, args, Command::OcsInstallSystemd),
+        Some(EHOSD) => return parse_alone(EHOSD, args, Command::Ehosd),
         _ => {}
     }
     let mut grammar = grammar();

@@ -52,6 +52,8 @@ fn run(cli: cli::Cli) -> Outcome {
     let level = match &cli.command {
         Command::Host(args) if args.host.quiet => "off",
         Command::Router(_) | Command::Host(_) | Command::Agent(_) => "info",
+        Command::Pool(args) if commands::pool::is_daemon(args) => "info",
+        Command::Ehosd(args) => commands::ehosd::begin(args)?,
         _ => "warn",
     };
     telemetry::install(&cli.log, level)?;
@@ -73,6 +75,8 @@ fn run(cli: cli::Cli) -> Outcome {
         Command::Config(args) => commands::config::run(args),
         Command::Host(args) => commands::host::run(args),
         Command::Ldms(args) => commands::ldms::run(args),
+        Command::Pool(args) => commands::pool::run(args),
+        Command::Ehosd(args) => commands::ehosd::run(args),
         Command::Completions(args) => commands::completions::run(&args),
     }
 }

@@ -1,6 +1,7 @@
 //! Numbers for others: InfluxDB's line protocol as EHOS sends it, Prometheus' text format, and the record feed.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -48,6 +49,23 @@ pub fn influx_line(host: &str, fields: &[(&str, f64)]) -> String {
         |text: &str| text.replace('\\', "\\\\").replace(',', "\\,").replace(' ', "\\ ").replace('=', "\\=");
     let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
     format!("ehos,host={} {}", escape(host), fields.join(","))
+}
+
+/// A client for InfluxDB, with the certificates that the system trusts.
+///
+/// # Errors
+/// In words: TLS cannot be set up.
+pub fn client() -> Result<reqwest::Client, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS: {error}"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let builder = reqwest::Client::builder().tls_backend_preconfigured(tls).connect_timeout(INFLUX_DEADLINE);
+    builder.build().map_err(|error| format!("TLS: {error}"))
 }
 
 /// Sends a line to InfluxDB.

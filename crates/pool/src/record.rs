@@ -89,7 +89,10 @@ impl Record {
         let (url, place, is_sqlite) = match database {
             Database::Sqlite(path) => {
                 let path: PathBuf = path.clone().unwrap_or_else(|| state_dir.join(FILE));
-                (format!("sqlite://{}?mode=rwc", path.display()), path.display().to_string(), true)
+                // The driver takes a URL, and an identity in the path has characters that mean something there.
+                let in_url =
+                    path.display().to_string().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+                (format!("sqlite://{in_url}?mode=rwc"), path.display().to_string(), true)
             }
             Database::Postgres(url) => (url.reveal().to_owned(), without_password(url.reveal()), false),
         };
@@ -293,7 +296,10 @@ mod tests {
     #[tokio::test]
     async fn what_was_saved_is_there_after_a_restart_and_what_is_gone_is_history() {
         let dir = tempfile::tempdir().unwrap();
-        let open = async || Record::open(&Database::Sqlite(None), dir.path(), &mark()).await.unwrap();
+        // As the directory of an identity is named.
+        let place = dir.path().join("p%40h #1?");
+        std::fs::create_dir(&place).unwrap();
+        let open = async || Record::open(&Database::Sqlite(None), &place, &mark()).await.unwrap();
         let record = open().await;
         let (mut one, two) = (node("n-1"), node("n-2"));
         let kept = Kept {
@@ -311,7 +317,7 @@ mod tests {
         again.forget_old(u64::MAX).await.unwrap();
         assert!(again.gone(10).await.unwrap().is_empty());
         let other = Mark { prefix: "other".to_owned(), ..mark() };
-        let other = Record::open(&Database::Sqlite(None), dir.path(), &other).await.unwrap();
+        let other = Record::open(&Database::Sqlite(None), &place, &other).await.unwrap();
         assert!(other.load().await.unwrap().0.is_empty(), "another pool's nodes are not ours");
     }
 

@@ -192,8 +192,11 @@ async fn work(
     running: &watch::Sender<bool>,
     signals: &mut Signals,
 ) -> Result<(), PoolError> {
-    let client = reqwest::Client::new();
-    let publish = |pool: &Pool| publish(pool, agent, &client);
+    let client = metrics::client();
+    if let Err(problem) = &client {
+        tracing::warn!("no metrics can be sent: {problem}");
+    }
+    let publish = |pool: &Pool| publish(pool, agent, client.as_ref().ok());
     let mut conflict = agent.identity_conflict();
     loop {
         let mut on = running.subscribe();
@@ -219,12 +222,12 @@ async fn work(
     }
 }
 
-fn publish(pool: &Pool, agent: &Agent, client: &reqwest::Client) {
+fn publish(pool: &Pool, agent: &Agent, client: Option<&reqwest::Client>) {
     let sight = pool.sight();
     // Without a router nobody listens, as with OCS.
     let _ = agent.publish(ops::FEED, campanile_wamp::Value::from(metrics::feed_message(&sight)));
     let config = pool.config();
-    if let Some(influx) = config.influx.clone() {
+    if let (Some(influx), Some(client)) = (config.influx.clone(), client) {
         let line = metrics::influx_line(&config.mark.host, &metrics::numbers(&sight));
         let (client, workers) = (client.clone(), pool.workers.clone());
         tokio::spawn(async move {

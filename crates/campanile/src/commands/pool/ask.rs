@@ -50,7 +50,8 @@ fn directory(whom: &Whom) -> Result<PathBuf, Failure> {
         return Ok(state_path(whom.state_dir.as_deref(), &config).context("no place for state")?);
     }
     let env = |name: &str| std::env::var(name).ok();
-    let base = state_dir::base(whom.state_dir.as_deref(), &env, state_dir::is_root()).context("no place for state")?;
+    let base = state_dir::base(whom.state_dir.as_deref(), &env, state_dir::is_root())
+        .context("no place for state")?;
     let role = base.join(ROLE);
     let living = |path: &Path| path.join(CONTROL_SOCKET).exists();
     let entries = std::fs::read_dir(&role).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -60,8 +61,10 @@ fn directory(whom: &Whom) -> Result<PathBuf, Failure> {
         [one] => Ok(one.clone()),
         [] => Err(anyhow!("no pool daemon runs here (there is none below {})", role.display()).into()),
         several => {
-            let names: Vec<String> =
-                several.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect();
+            let names: Vec<String> = several
+                .iter()
+                .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+                .collect();
             let text = format!("several pools run here ({}); say which with --config", names.join(", "));
             Err(Failure::Usage(text))
         }
@@ -100,7 +103,8 @@ pub(super) async fn adopt(whom: &Whom, question: Json, confirm: bool) -> Outcome
     let answer = Daemon::find(whom).await?.call(".adopt", question).await?;
     print(&show::adoption(&answer, confirm))?;
     let list = |key: &str| answer[key].as_array().cloned().unwrap_or_default();
-    let is_well = |entry: &Json| matches!(entry["state"].as_str(), Some("adopted" | "is ours" | "can be adopted"));
+    let is_well =
+        |entry: &Json| matches!(entry["state"].as_str(), Some("adopted" | "is ours" | "can be adopted"));
     if !list("missing").is_empty() || !list("problems").is_empty() || !list("found").iter().all(is_well) {
         return Err(Failure::Told(EXIT_WORLD));
     }
@@ -116,7 +120,12 @@ pub(super) async fn task(whom: &Whom, name: &str, params: Json) -> Outcome {
         return Err(anyhow!("{name}: {}", reply.message).into());
     };
     // The last message says how it ended; the one before holds what its code had to say.
-    let text = session.messages.iter().rev().map(|(_, text)| text.as_str()).find(|text| !text.starts_with("Status is"));
+    let text = session
+        .messages
+        .iter()
+        .rev()
+        .map(|(_, text)| text.as_str())
+        .find(|text| !text.starts_with("Status is"));
     let message = text.unwrap_or(name).to_owned();
     if session.success == Some(true) { print(&format!("{message}\n")) } else { Err(anyhow!(message).into()) }
 }

@@ -60,7 +60,8 @@ pub(super) async fn plan(given: &[PathBuf], state_dir: Option<&Path>, as_json: b
         problems.into_iter().for_each(|problem| diagnostics.push(Diagnostic::error(problem)));
         Failure::Config(diagnostics)
     })?;
-    let record = Record::open(&config.database, dir, &config.mark).await.context("the record cannot be opened")?;
+    let record =
+        Record::open(&config.database, dir, &config.mark).await.context("the record cannot be opened")?;
     let (nodes, kept) = record.load().await.context("the record cannot be read")?;
     let clock = Clock::system();
     let time = Time::begin(clock.clone(), nodes.iter().map(|node| node.since_ms).max().unwrap_or(0));
@@ -83,7 +84,11 @@ pub(super) async fn plan(given: &[PathBuf], state_dir: Option<&Path>, as_json: b
         "going": [],
         "silent": silent,
     });
-    if as_json { print_json(&plan)? } else { print(&show::plan(&plan))? }
+    if as_json {
+        print_json(&plan)?
+    } else {
+        print(&show::plan(&plan))?
+    }
     for side in &silent {
         print_error(&format!("{}: {}\n", side.name, side.error.as_deref().unwrap_or_default()));
     }

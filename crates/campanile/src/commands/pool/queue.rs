@@ -123,7 +123,12 @@ pub(super) async fn list(args: &QueueArgs) -> Outcome {
     for job in jobs.iter().rev() {
         let worker = job.worker.as_deref().unwrap_or("-");
         let code = job.exit_code.map(|code| format!(" exit {code}")).unwrap_or_default();
-        text.push_str(&format!("{:>6} {:<8} {worker:<40} {}{code}\n", job.id, job.state, job.command.join(" ")));
+        text.push_str(&format!(
+            "{:>6} {:<8} {worker:<40} {}{code}\n",
+            job.id,
+            job.state,
+            job.command.join(" ")
+        ));
     }
     print(&text)
 }

@@ -26,7 +26,7 @@ fn duration(value: &Value) -> String {
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
     table
 }
 
