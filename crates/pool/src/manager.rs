@@ -218,6 +218,11 @@ impl Pool {
         lock(&self.in_flight).insert(node.to_owned())
     }
 
+    /// The face of a loop among the workers.
+    pub(crate) fn loop_handle(&self, name: &str) -> Arc<WorkerHandle> {
+        self.observers.handle(name)
+    }
+
     /// How many nodes have orders that are being carried out.
     #[must_use]
     pub fn orders_in_flight(&self) -> usize {

@@ -258,7 +258,8 @@ impl Observers {
         self.shared.finished.notify_waiters();
     }
 
-    fn handle(&self, name: &str) -> Arc<WorkerHandle> {
+    /// The face of a loop among the workers; a loop that begins again keeps it.
+    pub(crate) fn handle(&self, name: &str) -> Arc<WorkerHandle> {
         let mut handles = self.shared.handles.lock().unwrap_or_else(PoisonError::into_inner);
         let handle =
             handles.entry(name.to_owned()).or_insert_with(|| Arc::new(self.shared.workers.register(name)));

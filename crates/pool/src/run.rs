@@ -229,9 +229,8 @@ fn publish(pool: &Pool, agent: &Agent, client: Option<&reqwest::Client>) {
     let config = pool.config();
     if let (Some(influx), Some(client)) = (config.influx.clone(), client) {
         let line = metrics::influx_line(&config.mark.host, &metrics::numbers(&sight));
-        let (client, workers) = (client.clone(), pool.workers.clone());
+        let (client, handle) = (client.clone(), pool.loop_handle("influxdb"));
         tokio::spawn(async move {
-            let handle = workers.register("influxdb");
             handle.busy("sending");
             if let Err(problem) = metrics::send_influx(&client, &influx, line).await {
                 handle.error(&problem);

@@ -421,7 +421,7 @@ impl Desk {
         for cloud in self.pool.sides().clouds.into_iter().filter(|cloud| due.contains(cloud.name())) {
             let pool = Arc::clone(&self.pool);
             tokio::spawn(async move {
-                let handle = pool.workers.register(&format!("sweep {}", cloud.name()));
+                let handle = pool.loop_handle(&format!("sweep {}", cloud.name()));
                 handle.busy("looking for what has outlived its server");
                 if let Err(problem) = act::sweep(&pool, cloud.as_ref()).await {
                     tracing::warn!(cloud = cloud.name(), "sweep: {problem}");
