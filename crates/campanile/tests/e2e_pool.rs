@@ -1,5 +1,7 @@
 //! The pool on its own cloud and queue: real processes, the real program, killed where it hurts.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -240,6 +242,26 @@ fn operators_pause_scale_cordon_drain_and_are_told_what_is_wrong() {
     site.ok(&["cordon", &first, "--undo"]);
     site.ok(&["drain", &first]);
     until("all are gone", LONG, || site.nodes().is_some_and(|nodes| nodes.is_empty()));
+    // A server that another program has made is taken over by name, and only with --yes.
+    let stranger = site.state().join("pool/e2e%40here/local-clouds/here/old-1");
+    std::fs::create_dir(&stranger).unwrap();
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let meta = format!(
+        r#"{{"node": "old-1", "mark": "", "worker_type": "standard", "flavor": "one", "created_ms": {now_ms}}}"#
+    );
+    std::fs::write(stranger.join("server.json"), meta).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(site.nodes().unwrap().is_empty(), "what does not bear our mark is left alone");
+    assert!(site.ok(&["adopt", "old-1"]).contains("can be adopted"));
+    assert!(site.nodes().unwrap().is_empty());
+    assert!(site.ok(&["adopt", "old-1", "--yes"]).contains("adopted"));
+    until("it is a node", SHORT, || {
+        site.nodes().is_some_and(|nodes| nodes.iter().any(|node| node["name"] == "old-1"))
+    });
+    let missing = site.pool(&["adopt", "nobody"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&missing.stdout).contains("no cloud has a server of this name"));
+
     let nobody = site.pool(&["drain", "nobody"]);
     assert_eq!(nobody.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&nobody.stderr).contains("there is no node nobody"));
@@ -259,6 +281,64 @@ fn operators_pause_scale_cordon_drain_and_are_told_what_is_wrong() {
     assert_eq!(daemon.stop(SHORT).code(), Some(0));
     let gone = site.pool(&["status"]);
     assert_eq!(gone.status.code(), Some(1));
+}
+
+/// Takes one request of InfluxDB's kind; gives its head and body.
+fn one_influx_request(listener: std::net::TcpListener) -> std::thread::JoinHandle<String> {
+    use std::io::{Read as _, Write as _};
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut text = String::new();
+        let mut buffer = [0; 4096];
+        while !text.contains("nodes_busy=") {
+            let count = stream.read(&mut buffer).unwrap();
+            assert!(count > 0, "{text}");
+            text.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+        stream
+            .write_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        text
+    })
+}
+
+#[test]
+fn it_is_an_agent_on_the_bus_and_sends_its_numbers_to_influxdb() {
+    let influx = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let influx_port = influx.local_addr().unwrap().port();
+    let request = one_influx_request(influx);
+    let site = Site::new(&format!(
+        "{CONFIG}influxdb: {{url: 'http://127.0.0.1:{influx_port}', db: ehos, username: kim, password: pw}}\n"
+    ));
+    let port = free_port();
+    let file = site.dir.path().join("site.yaml");
+    let text = format!(
+        "hub: {{wamp_server: 'ws://127.0.0.1:{port}/ws', wamp_http: 'http://127.0.0.1:{port}/call', wamp_realm: test_realm,
+  address_root: observatory, registry_address: observatory.registry}}
+hosts: {{here: {{agent-instances: [{{agent-class: CampanilePool, instance-id: pool1}}]}}}}
+"
+    );
+    std::fs::write(&file, text).unwrap();
+    let file = file.display().to_string();
+    let mut router = Daemon::spawn("router", site.command(&["router", "--site-file", &file]));
+    router.wait_for_output(SHORT, "router ready");
+    let mut daemon = site.run(&["--bus", "--site-file", &file, "--site-host", "here"]);
+    let ops = |args: Value| campanile_testkit::bridge_call(port, "observatory.pool1.ops", args);
+    until("the process runs", LONG, || {
+        ops(serde_json::json!(["status", "manager"])).is_ok_and(|reply| reply[2]["status"] == "running")
+    });
+    ops(serde_json::json!(["start", "pause", {}])).unwrap();
+    until("it is paused", SHORT, || {
+        ops(serde_json::json!(["status", "manager"])).is_ok_and(|reply| reply[2]["data"]["paused"] == true)
+    });
+    let line = request.join().unwrap();
+    assert!(
+        line.starts_with("POST /write?db=ehos ") && line.to_lowercase().contains("authorization: basic"),
+        "{line}"
+    );
+    assert!(line.contains("ehos,host=here nodes_busy=0,nodes_idle=0,jobs_running=0,jobs_idle=0"), "{line}");
+    assert_eq!(daemon.stop(SHORT).code(), Some(0));
+    assert_eq!(router.stop(SHORT).code(), Some(0));
 }
 
 #[test]

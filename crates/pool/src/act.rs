@@ -122,6 +122,10 @@ async fn create(pool: &Arc<Pool>, cloud: Option<&Arc<dyn Cloud>>, node: &str, cr
         }
         Err(why) => {
             pool.enter_not_admitted(node, &why).await;
+            // A name that was taken for it is free again.
+            if let Err(error) = pool.sides().batch.forget(node, None).await {
+                pool.tell(node, format!("the batch system did not forget it: {error}"), true);
+            }
             return;
         }
     };

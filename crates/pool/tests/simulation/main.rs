@@ -3,6 +3,8 @@
 //!
 //! `CAMPANILE_ROUNDS` sets how many seeds are run, `CAMPANILE_SEED` the first of them.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod world;
 
 use std::collections::BTreeMap;
