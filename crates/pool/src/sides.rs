@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::batch::condor::Condor;
 use crate::batch::local::{LocalBatch, LocalQueue};
+use crate::batch::slurm::Slurm;
 use crate::batch::{Batch, Candidate};
 use crate::clouds::Cloud;
 use crate::clouds::local::LocalCloud;
@@ -73,10 +74,7 @@ impl Sides {
                 }
             }
             BatchConfig::Condor(condor) => Some(Arc::new(Condor::new(condor.clone()))),
-            BatchConfig::Slurm(_) => {
-                problems.push("Slurm is not served by this version".to_owned());
-                None
-            }
+            BatchConfig::Slurm(slurm) => Some(Arc::new(Slurm::new(slurm.clone()))),
         };
         match batch {
             Some(batch) if problems.is_empty() => Ok(Self { clouds, batch }),

@@ -47,7 +47,21 @@ const PURE: [(&str, &[&str]); 5] = [
             "words",
         ],
     ),
-    ("pool", &["config/model", "cycle", "health", "identity", "life", "model", "names", "packing", "room", "userdata"]),
+    (
+        "pool",
+        &[
+            "config/model",
+            "cycle",
+            "health",
+            "identity",
+            "life",
+            "model",
+            "names",
+            "packing",
+            "room",
+            "userdata",
+        ],
+    ),
     ("maestro", &["balance", "conductor", "config", "generate", "keys", "model", "seen"]),
     (
         "ocs",
