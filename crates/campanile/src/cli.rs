@@ -63,12 +63,16 @@ pub(crate) enum Command {
     OcsLocalSupport(commands::local_support::Args),
     OcsInstallSystemd(commands::install_systemd::Args),
     Ehosd(commands::ehosd::Args),
+    #[command(name = "maestro_ctrl")]
+    MaestroCtrl(commands::maestro_ctrl::Args),
     Completions(commands::completions::Args),
 }
 
 /// The names under which users of OCS start our programs, as links to this one.
 const OCSBOW: &str = "ocsbow";
 const LOCAL_SUPPORT: &str = "ocs-local-support";
+/// The name under which users of Maestro save and generate their configuration.
+const MAESTRO_CTRL: &str = "maestro_ctrl";
 const INSTALL_SYSTEMD: &str = "ocs-install-systemd";
 /// The name of the daemon of EHOS; `ehosd.py` counts as well.
 const EHOSD: &str = "ehosd";
@@ -104,6 +108,7 @@ pub(crate) fn parse(args: Vec<std::ffi::OsString>) -> Result<Cli, clap::Error> {
         Some(LOCAL_SUPPORT) => return parse_alone(LOCAL_SUPPORT, args, Command::OcsLocalSupport),
         Some(INSTALL_SYSTEMD) => return parse_alone(INSTALL_SYSTEMD, args, Command::OcsInstallSystemd),
         Some(EHOSD) => return parse_alone(EHOSD, args, Command::Ehosd),
+        Some(MAESTRO_CTRL) => return parse_alone(MAESTRO_CTRL, args, Command::MaestroCtrl),
         _ => {}
     }
     let mut grammar = grammar();

@@ -77,6 +77,7 @@ fn run(cli: cli::Cli) -> Outcome {
         Command::Ldms(args) => commands::ldms::run(args),
         Command::Pool(args) => commands::pool::run(args),
         Command::Ehosd(args) => commands::ehosd::run(args),
+        Command::MaestroCtrl(args) => commands::maestro_ctrl::run(&args),
         Command::Completions(args) => commands::completions::run(&args),
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod install_systemd;
 pub(crate) mod ldms;
 pub(crate) mod local_support;
 pub(crate) mod logs;
+pub(crate) mod maestro_ctrl;
 pub(crate) mod ocsbow;
 pub(crate) mod plan;
 pub(crate) mod pool;

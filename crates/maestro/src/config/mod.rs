@@ -74,6 +74,7 @@ fn read_document(
     let extension = extension_reader::read(root, &daemons, &mut fields);
     let read = check::Read { daemons, plugins, groups, samplers, stores };
     check::check(&read, &mut fields);
+    let places = check::Places::of(&read);
     let cluster = Cluster {
         daemons: read.daemons.by_name,
         aggregators: read.groups.into_iter().map(|group| group.group).collect(),
@@ -82,5 +83,6 @@ fn read_document(
         stores: read.stores.by_name,
         extension,
     };
+    check::check_cluster(&cluster, &places, &mut fields);
     (Some(cluster), fields.diagnostics)
 }

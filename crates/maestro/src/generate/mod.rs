@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 
 use crate::config::model::{Cluster, Daemon, OptionValue};
 
-use split::Split;
+pub(crate) use split::Split;
 
 /// Whether files repeat what the original leaves out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

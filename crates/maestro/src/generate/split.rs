@@ -6,20 +6,20 @@ use crate::config::model::AggregatorGroup;
 
 /// Who collects what: for each aggregator of a group, in the order of the group, its producers.
 #[derive(Debug)]
-pub(super) struct Split {
+pub(crate) struct Split {
     blocks: Vec<Vec<Place>>,
 }
 
 /// A producer of the group: which entry of `peers`, which producer of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) peers: usize,
-    pub(super) producer: usize,
+pub(crate) struct Place {
+    pub(crate) peers: usize,
+    pub(crate) producer: usize,
 }
 
 impl Split {
     /// Contiguous blocks of the numerically sorted producers, the first ones longer by one.
-    pub(super) fn of(group: &AggregatorGroup) -> Self {
+    pub(crate) fn of(group: &AggregatorGroup) -> Self {
         // A producer that is named twice counts once, with what is said of it last.
         let mut places: IndexMap<&str, Place> = IndexMap::new();
         for (peers, entry) in group.peers.iter().enumerate() {
@@ -38,7 +38,7 @@ impl Split {
     }
 
     /// The producers of the aggregator at this position of its group.
-    pub(super) fn producers_of(&self, position: usize) -> &[Place] {
+    pub(crate) fn producers_of(&self, position: usize) -> &[Place] {
         self.blocks.get(position).map_or(&[], Vec::as_slice)
     }
 }

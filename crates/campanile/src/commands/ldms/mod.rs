@@ -5,7 +5,14 @@ use clap::Subcommand;
 use crate::failure::Outcome;
 
 mod auth;
+mod check;
+pub(crate) mod cluster;
 mod ctl;
+mod difference;
+pub(crate) mod generate;
+pub(crate) mod load;
+pub(crate) mod local;
+mod show;
 mod sim;
 
 /// Talk to the daemons of LDMS, and look after a cluster of them
@@ -18,6 +25,12 @@ pub(crate) struct Args {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Check(check::Args),
+    Show(show::Args),
+    Load(load::LoadArgs),
+    Diff(load::DiffArgs),
+    Export(load::ExportArgs),
+    Generate(generate::Args),
     Ctl(ctl::Args),
     Sim(sim::Args),
 }
@@ -25,6 +38,12 @@ enum Command {
 /// Runs the command.
 pub(crate) fn run(args: Args) -> Outcome {
     match args.command {
+        Command::Check(args) => check::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Load(args) => load::load(&args),
+        Command::Diff(args) => load::diff(&args),
+        Command::Export(args) => load::export(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Ctl(args) => ctl::run(&args),
         Command::Sim(args) => sim::run(&args),
     }
