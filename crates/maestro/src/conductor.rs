@@ -116,6 +116,12 @@ const REPEAT_MS: u64 = 100;
 const MAX_REPEAT_MS: u64 = 10_000;
 
 impl Track {
+    /// Whether an order or a look is under way.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        self.busy
+    }
+
     /// Whether an order may be given now: one like the last waits, so that a daemon that accepts everything and does
     /// nothing is not asked without end.
     fn may_order(&mut self, steps: &[Step], now_ms: u64) -> bool {
@@ -334,6 +340,30 @@ impl Conductor {
     pub fn set_drained(&mut self, drained: BTreeSet<Name>) {
         self.drained = drained;
         self.assignments.iter_mut().for_each(|assignment| assignment.dirty = true);
+    }
+
+    /// Evens the load at the next decision, without waiting for aggregators that have lately returned.
+    pub fn level_now(&mut self) {
+        self.tracks.iter_mut().for_each(|track| track.failures.clear());
+        self.allowance = self.settings.moves_per_s.max(self.tracks.len() as f64);
+        self.assignments.iter_mut().for_each(|assignment| assignment.dirty = true);
+    }
+
+    /// The sets of a sampler and how often it samples them, microseconds.
+    #[must_use]
+    pub fn sampled(&self, daemon: usize) -> Vec<(Name, i64)> {
+        let seen = self.tracks[daemon].seen.as_ref();
+        let plugins = &self.desired.daemons[daemon].plugins;
+        let slowest =
+            plugins.iter().filter_map(|plugin| plugin.schedule).map(|schedule| schedule.interval_us).max();
+        let interval = |set: &Name| {
+            let seen = seen.and_then(|seen| seen.sets.get(&**set)).and_then(|set| set.schedule);
+            let planned =
+                plugins.iter().find(|plugin| plugin.set.as_ref() == Some(set)).and_then(|p| p.schedule);
+            let schedule = planned.or(seen);
+            schedule.map(|schedule| schedule.interval_us).or(slowest).unwrap_or(1_000_000)
+        };
+        self.sets_of(Some(daemon)).into_iter().map(|set| (set.clone(), interval(&set))).collect()
     }
 
     /// A daemon answers; what it has must be given by [`Self::look`].

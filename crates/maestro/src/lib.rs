@@ -7,14 +7,23 @@
 //!   figures.
 //! * [`model`]: the nouns of the manager, made from a cluster configuration; [`seen`]: what daemons say they have.
 //! * [`balance`]: which aggregator carries what. [`plan`]: the requests one daemon needs. [`conductor`]: health, balance
-//!   and plans of all daemons together. All pure.
+//!   and plans of all daemons together; [`coverage`], [`desired`], [`health`]. All pure.
+//! * [`observe`]: looks at daemons; [`link`]: one live connection to each; [`manager`]: the loop; [`state`]: what
+//!   outlives it.
 
 pub mod balance;
 pub mod conductor;
 pub mod config;
+pub mod coverage;
+pub mod desired;
 pub mod generate;
+pub mod health;
 pub mod keys;
+pub mod link;
+pub mod manager;
 pub mod model;
+pub mod observe;
 pub mod plan;
 pub mod seen;
 pub mod summary;
+pub mod state;

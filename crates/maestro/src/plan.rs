@@ -159,7 +159,8 @@ impl Memory {
 }
 
 /// Names that are to be removed from a daemon.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Retired {
     /// Producers.
     pub producers: BTreeSet<String>,

@@ -152,6 +152,8 @@ pub struct Seen {
     pub plugins: BTreeMap<String, PluginSeen>,
     /// The sets it samples itself, by name.
     pub sets: BTreeMap<String, SetSeen>,
+    /// When those were last looked at: monotonic milliseconds.
+    pub sets_ms: u64,
     /// Storage policies by name.
     pub stores: BTreeMap<String, StoreSeen>,
     /// Listeners for advertisements by name: whether they run.

@@ -235,6 +235,7 @@ fn look_at_updaters(seen: &mut Seen, updaters: Vec<Updater>, matches: Vec<Update
 
 fn look_at_sets(seen: &mut Seen, directory: Vec<DirEntry>, now_ms: u64) {
     let mut before = std::mem::take(&mut seen.sets);
+    seen.sets_ms = now_ms;
     for entry in directory.into_iter().filter(|entry| entry.flags.contains('L')) {
         let hint = entry.update_hint_us();
         let old = before.remove(&entry.name);

@@ -72,11 +72,11 @@ fn sampler(draft: &mut Draft<'_>, plugin: &Plugin) {
         return;
     }
     let sets: Vec<&SetSeen> = sets_of(plugin, there).filter_map(|name| seen.sets.get(name)).collect();
-    let now_ms = draft.situation.now_ms;
     let other = sets.iter().any(|set| set.schedule.is_some_and(|hint| !same(hint, schedule)));
     let still_us = schedule.interval_us.saturating_mul(STILL_INTERVALS);
     let still_ms = u64::try_from(still_us / 1000).unwrap_or(0) + STILL_MS;
-    let still = !sets.is_empty() && sets.iter().all(|set| now_ms.saturating_sub(set.changed_ms) > still_ms);
+    let still =
+        !sets.is_empty() && sets.iter().all(|set| seen.sets_ms.saturating_sub(set.changed_ms) > still_ms);
     let never = !sets.is_empty() && sets.iter().all(|set| set.schedule.is_none());
     if other {
         let stop = Stop { name: plugin.name.to_string() }.request();

@@ -1,0 +1,571 @@
+//! The loop: what links report goes to the conductor, what the conductor orders goes to the links.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use campanile_control::journal::{Actor, Journal, NewEvent, kinds};
+use campanile_control::{Clock, Workers};
+use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep_until};
+
+use crate::conductor::{Conductor, Health, Settings};
+use crate::coverage::{self, Coverage, Expected};
+use crate::link::{Command, Link, Report, Watch};
+use crate::model::{Desired, Name};
+use crate::observe::{Figures, Role};
+use crate::state::{Runtime, StateFile};
+
+/// Reports that wait for the loop; links wait when it is full.
+const REPORTS: usize = 4_096;
+/// Reports taken in before the next decision.
+const BATCH: usize = 1_024;
+/// Measurements of coverage that are kept: an hour, one a second.
+const HISTORY: usize = 3_600;
+/// What outlives the manager is saved this long after a change.
+const SAVE_AFTER: Duration = Duration::from_secs(1);
+
+/// How a manager works.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// How daemons are watched.
+    pub watch: Watch,
+    /// How it decides.
+    pub settings: Settings,
+}
+
+/// A manager. Clones are the same one.
+#[derive(Clone)]
+pub struct Manager {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    core: Mutex<Core>,
+    nudge: Notify,
+    clock: Clock,
+    journal: Option<Journal>,
+    state: Option<StateFile>,
+    reports: mpsc::Sender<(u64, Report)>,
+    watch: Watch,
+}
+
+struct Core {
+    conductor: Conductor,
+    links: Vec<Option<(u64, Link)>>,
+    positions: HashMap<u64, usize>,
+    next_id: u64,
+    performance: Vec<Performance>,
+    found: HashMap<usize, HashMap<String, u64>>,
+    expected: Option<Vec<Expected>>,
+    coverage: Option<Coverage>,
+    history: VecDeque<(f64, f32)>,
+    unsaved: bool,
+    orders: u64,
+    requests: u64,
+}
+
+/// How well a daemon does.
+#[derive(Clone, Debug, Default)]
+pub struct Performance {
+    /// Time to the answer of a probe, milliseconds: the last, and the mean of the last few.
+    pub latency_ms: Option<(f64, f64)>,
+    /// Its own figures.
+    pub figures: Option<Figures>,
+}
+
+fn unix_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn role(desired: &Desired, daemon: usize, tops: &BTreeSet<usize>) -> Role {
+    let of = &desired.daemons[daemon];
+    Role {
+        // One that has left its groups still has producers to let go of.
+        aggregates: !of.member_of.is_empty() || (of.plugins.is_empty() && of.advertisers.is_empty()),
+        samples: !of.plugins.is_empty(),
+        advertises: !of.advertisers.is_empty(),
+        listens: of.member_of.iter().any(|(group, _)| !desired.groups[*group].listeners.is_empty()),
+        top: of.member_of.iter().any(|(group, _)| tops.contains(group)),
+    }
+}
+
+impl Manager {
+    /// Starts a manager of a cluster. Needs a tokio runtime; it ends with the last clone.
+    #[must_use]
+    pub fn start(
+        desired: Desired,
+        options: Options,
+        clock: Clock,
+        workers: &Workers,
+        journal: Option<Journal>,
+        state: Option<StateFile>,
+    ) -> Self {
+        let now_ms = clock.now().mono_ms;
+        let mut conductor = Conductor::new(desired, options.settings, now_ms);
+        match state.as_ref().map(StateFile::read) {
+            Some(Ok(Some(runtime))) => runtime.remind(&mut conductor),
+            Some(Err(error)) => tracing::warn!(%error, "what an earlier run knew cannot be read"),
+            Some(Ok(None)) | None => {}
+        }
+        let (reports, received) = mpsc::channel(REPORTS);
+        let core = Core {
+            conductor,
+            links: Vec::new(),
+            positions: HashMap::new(),
+            next_id: 0,
+            performance: Vec::new(),
+            found: HashMap::new(),
+            expected: None,
+            coverage: None,
+            history: VecDeque::new(),
+            unsaved: false,
+            orders: 0,
+            requests: 0,
+        };
+        let inner = Inner {
+            core: Mutex::new(core),
+            nudge: Notify::new(),
+            clock,
+            journal,
+            state,
+            reports,
+            watch: options.watch,
+        };
+        let manager = Self { inner: Arc::new(inner) };
+        manager.lock().open_links(&manager.inner, &[]);
+        let weak = Arc::downgrade(&manager.inner);
+        tokio::spawn(run(weak, received, workers.register("cluster")));
+        manager
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.inner.lock()
+    }
+
+    /// Takes a new configuration.
+    pub fn reconfigure(&self, desired: Desired) {
+        let now_ms = self.inner.clock.now().mono_ms;
+        let mut core = self.lock();
+        if *core.conductor.desired() == desired {
+            return;
+        }
+        let change = core.conductor.change(desired, now_ms);
+        core.open_links(&self.inner, &change.before);
+        core.expected = None;
+        core.found.clear();
+        core.unsaved = true;
+        drop(core);
+        self.inner.nudge.notify_one();
+    }
+
+    /// Says that an aggregator is to carry nothing, or something again.
+    ///
+    /// # Errors
+    /// When there is no aggregator of that name.
+    pub fn drain(&self, aggregator: &str, drained: bool, by: Option<Actor>) -> Result<(), String> {
+        let mut core = self.lock();
+        let known = core.conductor.desired().daemon(aggregator);
+        let aggregates = known.is_some_and(|at| !core.conductor.desired().daemons[at].member_of.is_empty());
+        if !aggregates {
+            return Err(format!("there is no aggregator '{aggregator}'"));
+        }
+        let mut list = core.conductor.drained().clone();
+        let name = Name::from(aggregator);
+        if drained {
+            list.insert(name)
+        } else {
+            list.remove(&name)
+        };
+        core.conductor.set_drained(list);
+        core.unsaved = true;
+        drop(core);
+        let text = if drained { "is to be drained" } else { "takes work again" };
+        self.inner.record(NewEvent::new(kinds::REQUEST, aggregator, text).by(by));
+        self.inner.nudge.notify_one();
+        Ok(())
+    }
+
+    /// Evens the load now, however lately aggregators have returned.
+    pub fn rebalance(&self, by: Option<Actor>) {
+        self.lock().conductor.level_now();
+        self.inner.record(NewEvent::new(kinds::REQUEST, "cluster", "the load is to be evened now").by(by));
+        self.inner.nudge.notify_one();
+    }
+
+    /// The last measurement of coverage.
+    #[must_use]
+    pub fn coverage(&self) -> Option<Coverage> {
+        self.lock().coverage.clone()
+    }
+
+    /// The state of the cluster, for people and programs. Its shape is documented in the book.
+    #[must_use]
+    pub fn status(&self) -> Value {
+        self.lock().status(&self.inner.clock)
+    }
+
+    /// What would be done now, daemon by daemon.
+    #[must_use]
+    pub fn plan(&self) -> Value {
+        let now_ms = self.inner.clock.now().mono_ms;
+        let core = self.lock();
+        let daemons = core.conductor.desired().daemons.iter().enumerate().filter_map(|(at, daemon)| {
+            let plan = core.conductor.plan_for(at, now_ms)?;
+            let quiet = plan.steps.is_empty() && plan.held.is_empty() && !plan.waits;
+            let steps: Vec<String> = plan.steps.iter().map(ToString::to_string).collect();
+            (!quiet).then(|| {
+                json!({"daemon": daemon.name, "steps": steps, "held": plan.held, "waits": plan.waits,
+                    "health": core.conductor.track(at).health.name()})
+            })
+        });
+        json!({ "daemons": daemons.collect::<Vec<_>>() })
+    }
+
+    /// Everything about one daemon, and who collects from it.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn why(&self, name: &str) -> Result<Value, String> {
+        let core = self.lock();
+        let at =
+            core.conductor.desired().daemon(name).ok_or_else(|| format!("there is no daemon '{name}'"))?;
+        let collectors = core.conductor.collectors_of(at);
+        let track = core.conductor.track(at);
+        let refusals: Vec<Value> = track
+            .memory
+            .refusals
+            .iter()
+            .map(|(key, refused)| json!({"step": key, "says": refused.text, "times": refused.times}))
+            .collect();
+        let now_us = unix_us();
+        let sets: Vec<Value> = core
+            .expected
+            .iter()
+            .flatten()
+            .filter(|expected| expected.sampler == at)
+            .map(|expected| {
+                let newest = core.found.values().filter_map(|found| found.get(&*expected.set)).max();
+                let age_s = newest.map(|at_us| now_us.saturating_sub(*at_us) as f64 / 1e6);
+                json!({"set": expected.set, "age_s": age_s, "fresh_up_to_s": expected.fresh_us as f64 / 1e6})
+            })
+            .collect();
+        Ok(json!({
+            "daemon": name,
+            "health": track.health.name(),
+            "reason": track.reason,
+            "since_s": self.inner.clock.now().unix_of(track.since_ms),
+            "collectors": collectors,
+            "sets": sets,
+            "refusals": refusals,
+            "performance": core.performance_of(at),
+        }))
+    }
+
+    /// The journal, if it has one.
+    #[must_use]
+    pub fn journal(&self) -> Option<&Journal> {
+        self.inner.journal.as_ref()
+    }
+
+    /// Orders and requests sent so far.
+    #[must_use]
+    pub fn sent(&self) -> (u64, u64) {
+        let core = self.lock();
+        (core.orders, core.requests)
+    }
+
+    /// Whether every daemon has been heard of, nothing is to be done, and nothing is under way.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        let now_ms = self.inner.clock.now().mono_ms;
+        let core = self.lock();
+        let conductor = &core.conductor;
+        (0..conductor.desired().daemons.len()).all(|at| match conductor.track(at).health {
+            Health::Unknown => conductor.desired().daemons[at].control.is_none(),
+            Health::Up => {
+                let plan = conductor.plan_for(at, now_ms);
+                !conductor.track(at).is_busy()
+                    && plan.is_some_and(|plan| plan.steps.is_empty() && !plan.waits)
+            }
+            Health::Hung | Health::Down => true,
+        })
+    }
+
+    /// Looks into the conductor: for tests and for what has no function of its own.
+    pub fn with<T>(&self, look: impl FnOnce(&Conductor) -> T) -> T {
+        look(&self.lock().conductor)
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        // Whoever panicked left whole values behind; the cluster must still be looked after.
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, event: NewEvent) {
+        if let Some(journal) = &self.journal {
+            journal.record(event);
+        }
+    }
+}
+
+async fn run(
+    manager: std::sync::Weak<Inner>,
+    mut received: mpsc::Receiver<(u64, Report)>,
+    worker: campanile_control::WorkerHandle,
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut save_at: Option<Instant> = None;
+    loop {
+        let Some(inner) = manager.upgrade() else { return };
+        let wake_ms = {
+            worker.busy("deciding");
+            let mut core = inner.lock();
+            core.step(&inner, &mut batch);
+            if core.unsaved && save_at.is_none() {
+                save_at = Some(Instant::now() + SAVE_AFTER);
+            }
+            core.conductor.next_wake_ms()
+        };
+        worker.idle();
+        if save_at.is_some_and(|at| at <= Instant::now()) {
+            save_at = None;
+            save(&inner, &worker).await;
+        }
+        let wake = wake_ms.and_then(|at_ms| inner.clock.instant_of(at_ms)).map(Instant::from_std);
+        let wake = wake.into_iter().chain(save_at).min();
+        let pause = async {
+            match wake {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            count = received.recv_many(&mut batch, BATCH) => if count == 0 { return },
+            () = inner.nudge.notified() => {}
+            () = pause => {}
+        }
+    }
+}
+
+async fn save(inner: &Arc<Inner>, worker: &campanile_control::WorkerHandle) {
+    let Some(state) = inner.state.clone() else {
+        inner.lock().unsaved = false;
+        return;
+    };
+    let runtime = {
+        let mut core = inner.lock();
+        core.unsaved = false;
+        Runtime::of(&core.conductor)
+    };
+    let written = tokio::task::spawn_blocking(move || state.write(&runtime)).await;
+    if let Ok(Err(error)) = written {
+        worker.error(&format!("what should outlive the manager cannot be saved: {error}"));
+        inner.lock().unsaved = true;
+    }
+}
+
+impl Core {
+    /// Opens links to new daemons, closes those to daemons that are gone, tells the others what they are now.
+    fn open_links(&mut self, inner: &Inner, before: &[Option<usize>]) {
+        let mut old: Vec<Option<(u64, Link)>> = std::mem::take(&mut self.links);
+        let mut performance = std::mem::take(&mut self.performance);
+        self.positions.clear();
+        let desired = self.conductor.desired();
+        let tops: BTreeSet<usize> = desired.top_groups().collect();
+        for (at, daemon) in desired.daemons.iter().enumerate() {
+            let was = before.get(at).copied().flatten();
+            let role = role(desired, at, &tops);
+            let kept = was.and_then(|was| old.get_mut(was)).and_then(Option::take);
+            self.performance
+                .push(was.and_then(|was| performance.get_mut(was)).map(std::mem::take).unwrap_or_default());
+            let link = match (kept, &daemon.control) {
+                (Some((id, link)), Some(_)) if link.tell(Command::Role(role)) => Some((id, link)),
+                (_, Some(control)) => {
+                    self.next_id += 1;
+                    let (id, reports) = (self.next_id, inner.reports.clone());
+                    Some((id, Link::start(id, control.clone(), role, inner.watch, reports)))
+                }
+                (_, None) => None,
+            };
+            if let Some((id, _)) = &link {
+                self.positions.insert(*id, at);
+            }
+            self.links.push(link);
+        }
+    }
+
+    fn step(&mut self, inner: &Inner, batch: &mut Vec<(u64, Report)>) {
+        let now_ms = inner.clock.now().mono_ms;
+        for (id, report) in batch.drain(..) {
+            if let Some(at) = self.positions.get(&id).copied() {
+                self.take(at, report, now_ms);
+            }
+        }
+        for (daemon, names) in self.conductor.due_looks(now_ms) {
+            if !self.tell(daemon, Command::Look(names)) {
+                self.conductor.looked(daemon);
+            }
+        }
+        for order in self.conductor.decide(now_ms) {
+            self.orders += 1;
+            self.requests += order.steps.len() as u64;
+            self.unsaved = true;
+            let name = &self.conductor.desired().daemons[order.daemon].name;
+            tracing::debug!(daemon = %name, steps = order.steps.len(), first = %order.steps[0], "order");
+            if !self.tell(order.daemon, Command::Order(order.steps)) {
+                self.conductor.looked(order.daemon);
+            }
+        }
+        for event in self.conductor.take_events() {
+            match event.kind {
+                "daemon-down" | "daemon-hung" | "refused" => {
+                    tracing::warn!(kind = event.kind, subject = %event.subject, "{}", event.text);
+                }
+                _ => tracing::info!(kind = event.kind, subject = %event.subject, "{}", event.text),
+            }
+            let kind = match event.kind {
+                "daemon-down" | "daemon-hung" | "daemon-up" => kinds::STATE,
+                "refused" => kinds::ERROR,
+                other => other,
+            };
+            inner.record(NewEvent::new(kind, event.subject, event.text).field("what", event.kind));
+        }
+    }
+
+    fn tell(&self, daemon: usize, command: Command) -> bool {
+        self.links.get(daemon).and_then(Option::as_ref).is_some_and(|(_, link)| link.tell(command))
+    }
+
+    fn take(&mut self, at: usize, report: Report, now_ms: u64) {
+        match report {
+            Report::Up(look) => {
+                self.expected = None;
+                self.conductor.up(at, now_ms);
+                self.conductor.look(at, look, now_ms);
+            }
+            Report::Hung(reason) => self.conductor.hung(at, &reason, now_ms),
+            Report::Down(reason) => {
+                self.found.remove(&at);
+                self.conductor.down(at, &reason, now_ms);
+            }
+            Report::Seen(look) => {
+                if look.directory.is_some() {
+                    self.expected = None;
+                }
+                self.conductor.look(at, look, now_ms);
+            }
+            Report::Looked(look) => {
+                self.conductor.look(at, look, now_ms);
+                self.conductor.looked(at);
+            }
+            Report::Done(outcomes, look) => {
+                self.expected = None;
+                self.conductor.look(at, look, now_ms);
+                self.conductor.done(at, outcomes, now_ms);
+            }
+            Report::Pulse(took_ms) => {
+                let latency = &mut self.performance[at].latency_ms;
+                let mean_ms = latency.map_or(took_ms, |(_, mean_ms)| mean_ms * 0.9 + took_ms * 0.1);
+                *latency = Some((took_ms, mean_ms));
+            }
+            Report::Figures(figures) => self.performance[at].figures = Some(figures),
+            Report::Samples(list) => {
+                let mut found: HashMap<String, u64> = HashMap::with_capacity(list.len());
+                for (set, at_us) in list {
+                    let newest = found.entry(set).or_default();
+                    *newest = at_us.max(*newest);
+                }
+                self.found.insert(at, found);
+                self.measure();
+            }
+        }
+    }
+
+    fn measure(&mut self) {
+        let conductor = &self.conductor;
+        let expected = self.expected.get_or_insert_with(|| {
+            coverage::expected(conductor.desired(), &|daemon| conductor.sampled(daemon))
+        });
+        let mut all: HashMap<String, u64> = HashMap::new();
+        let found = match self.found.len() {
+            1 => self.found.values().next().unwrap_or(&all),
+            _ => {
+                for (set, at_us) in self.found.values().flatten() {
+                    let newest = all.entry(set.clone()).or_default();
+                    *newest = (*at_us).max(*newest);
+                }
+                &all
+            }
+        };
+        let living = |daemon: usize| conductor.track(daemon).health == Health::Up;
+        let now_us = unix_us();
+        let coverage = coverage::measure(expected, found, &living, now_us);
+        let now_s = now_us as f64 / 1e6;
+        if self.history.back().is_none_or(|(at_s, _)| now_s - at_s >= 0.9) {
+            self.history.push_back((now_s, coverage.percent() as f32));
+        }
+        while self.history.len() > HISTORY {
+            self.history.pop_front();
+        }
+        self.coverage = Some(coverage);
+    }
+
+    fn performance_of(&self, at: usize) -> Value {
+        let performance = &self.performance[at];
+        json!({
+            "latency_ms": performance.latency_ms.map(|(last, _)| last),
+            "mean_latency_ms": performance.latency_ms.map(|(_, mean)| mean),
+            "memory_used_percent": performance.figures.as_ref().and_then(crate::health::memory_percent),
+            "busiest_thread_percent": performance.figures.as_ref().and_then(crate::health::busiest_thread_percent),
+            "sets": performance.figures.as_ref().and_then(|figures| figures.sets.get("active_count").cloned()),
+        })
+    }
+
+    fn status(&self, clock: &Clock) -> Value {
+        let conductor = &self.conductor;
+        let now = clock.now();
+        let worst = self.history.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1));
+        let daemons: Vec<Value> = conductor
+            .desired()
+            .daemons
+            .iter()
+            .enumerate()
+            .map(|(at, daemon)| {
+                let track = conductor.track(at);
+                json!({
+                    "daemon": daemon.name,
+                    "aggregator": !daemon.member_of.is_empty(),
+                    "managed": daemon.control.is_some(),
+                    "health": track.health.name(),
+                    "reason": track.reason,
+                    "since_s": now.unix_of(track.since_ms),
+                    "held": track.held,
+                    "performance": self.performance_of(at),
+                    "judgement": crate::health::judge(&self.performance[at]),
+                })
+            })
+            .collect();
+        json!({
+            "coverage": self.coverage.as_ref().map(|coverage| json!({
+                "percent": coverage.percent(),
+                "expected": coverage.expected,
+                "fresh": coverage.fresh,
+                "expected_of_living": coverage.expected_of_living,
+                "fresh_of_living": coverage.fresh_of_living,
+                "stale": coverage.stale,
+            })),
+            "worst_hour": worst.map(|(at_s, percent)| json!({"percent": percent, "at_s": at_s})),
+            "groups": conductor.groups(),
+            "daemons": daemons,
+            "drained": conductor.drained(),
+            "hands_off": conductor.is_hands_off(),
+            "orders": self.orders,
+            "requests": self.requests,
+        })
+    }
+}

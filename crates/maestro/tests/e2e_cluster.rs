@@ -1,0 +1,253 @@
+//! The manager and a simulated cluster on real sockets: what the original fails at (reference findings F1 to F17).
+
+mod site;
+
+use std::time::{Duration, Instant};
+
+use campanile_ldms::api::Micros;
+use campanile_ldms::api::daemon::CfgCntr;
+use campanile_ldms::api::producer::PrdcrStop;
+use campanile_ldms::api::updater::{UpdtrAdd, UpdtrStatus};
+use campanile_maestro::model::BalanceBy;
+use site::{Shape, Site, until};
+
+const SMALL: Shape = Shape { samplers: 6, l1: 3, l2: 1, l3: 0 };
+const L1: [&str; 3] = ["l1-1", "l1-2", "l1-3"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_is_configured_and_covered_and_a_second_manager_touches_nothing() {
+    let site = Site::new(SMALL);
+    let began = Instant::now();
+    let manager = site.manage();
+    site.covered(&manager, 12).await;
+    println!("covered after {:?}", began.elapsed());
+    site.rest(&manager).await;
+    let collectors = site.collectors(&L1).await;
+    assert_eq!(collectors.len(), 6);
+    assert!(collectors.values().all(|by| by.len() == 1), "{collectors:?}");
+    until("the manager measures it, too", || {
+        manager.coverage().is_some_and(|coverage| coverage.fresh == 12 && coverage.expected == 12)
+    })
+    .await;
+    drop(manager);
+    // Its successor finds everything as it should be.
+    let mut counts = Vec::new();
+    for name in site.fleet.names() {
+        counts.push((name.clone(), site.ask(&name).await.call(&CfgCntr {}).await.unwrap()));
+    }
+    let second = site.manage();
+    site.rest(&second).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(second.sent(), (0, 0), "{:#}", second.status());
+    for (name, count) in counts {
+        assert_eq!(site.ask(&name).await.call(&CfgCntr {}).await.unwrap(), count, "{name} was touched");
+    }
+    assert_eq!(site.collectors(&L1).await, collectors);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_aggregator_loses_its_load_and_gets_it_back_and_nobody_else_is_touched() {
+    let site = Site::new(SMALL);
+    let manager = site.manage();
+    site.covered(&manager, 12).await;
+    site.rest(&manager).await;
+    let before = site.collectors(&L1).await;
+    let (orders, _) = manager.sent();
+    site.fleet.crash("l1-2").unwrap();
+    site.covered(&manager, 12).await;
+    until("both others have taken over", || {
+        manager.with(|conductor| conductor.assignment(0).at.iter().all(|at| *at != Some(1)))
+    })
+    .await;
+    site.rest(&manager).await;
+    let after = site.collectors(&["l1-1", "l1-3"]).await;
+    for (sampler, by) in &after {
+        assert_eq!(by.len(), 1, "{sampler}: {by:?}");
+        if before[sampler] != ["l1-2"] {
+            assert_eq!(by, &before[sampler], "{sampler} moved");
+        }
+    }
+    // F2, F4: one order each to those who take over, nothing to the second tier.
+    assert!(manager.sent().0 - orders <= 4, "{} orders", manager.sent().0 - orders);
+    site.fleet.restart("l1-2").unwrap();
+    until("the load is even again", || {
+        manager.with(|conductor| conductor.assignment(0).counts(3) == [2, 2, 2])
+    })
+    .await;
+    site.rest(&manager).await;
+    site.covered(&manager, 12).await;
+    let again = site.collectors(&L1).await;
+    assert!(again.values().all(|by| by.len() == 1), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hung_aggregator_blocks_nobody_and_stops_collecting_when_it_goes_on() {
+    let site = Site::new(SMALL);
+    let manager = site.manage();
+    site.covered(&manager, 12).await;
+    site.rest(&manager).await;
+    site.fleet.hang("l1-2").unwrap();
+    until("the load has moved", || {
+        manager.with(|conductor| conductor.assignment(0).at.iter().all(|at| *at != Some(1)))
+    })
+    .await;
+    // The sets come to the top by the others, although the second tier still holds a connection to it.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    site.covered(&manager, 12).await;
+    site.fleet.resume("l1-2").unwrap();
+    until("it is back", || manager.with(|conductor| conductor.assignment(0).counts(3) == [2, 2, 2])).await;
+    site.rest(&manager).await;
+    let collectors = site.collectors(&L1).await;
+    assert!(collectors.values().all(|by| by.len() == 1), "{collectors:?}");
+    site.covered(&manager, 12).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn samplers_that_come_late_or_come_back_are_configured() {
+    let site = Site::new(SMALL);
+    site.fleet.crash("s-3").unwrap();
+    let manager = site.manage();
+    site.covered(&manager, 10).await;
+    site.fleet.restart("s-3").unwrap();
+    site.covered(&manager, 12).await;
+    site.fleet.crash("s-5").unwrap();
+    site.fleet.restart("s-5").unwrap();
+    until("it is seen", || manager.is_at_rest()).await;
+    site.covered(&manager, 12).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn intervals_change_while_everything_runs() {
+    let mut site = Site::new(SMALL);
+    let manager = site.manage();
+    site.covered(&manager, 12).await;
+    site.rest(&manager).await;
+    let (_, before) = manager.sent();
+    site.file.sampler_interval = "250ms".to_owned();
+    manager.reconfigure(site.file.desired(BalanceBy::Producers));
+    until("the samplers have it", || {
+        let hint = |set: &str| site.fleet.with("s-1", |daemon| daemon.set_hint(set)).unwrap();
+        hint("s-1/meminfo").is_some_and(|hint| hint.starts_with("250000"))
+    })
+    .await;
+    site.rest(&manager).await;
+    let (_, after) = manager.sent();
+    assert_eq!(after - before, 24, "stop and start of two plugins on six samplers, and nothing else");
+    site.file.updater_interval = "250ms".to_owned();
+    manager.reconfigure(site.file.desired(BalanceBy::Producers));
+    site.rest(&manager).await;
+    let client = site.ask("l1-1").await;
+    let updaters = client.call(&UpdtrStatus::default()).await.unwrap().0;
+    assert_eq!(updaters[0].interval, Some(250_000), "{updaters:?}");
+    assert_eq!(manager.sent().1 - after, 8, "stop and start of four updaters");
+    // F1: an aggregator that dies after it is still noticed.
+    site.fleet.crash("l1-1").unwrap();
+    until("the load has moved", || {
+        manager.with(|conductor| conductor.assignment(0).at.iter().all(|at| *at != Some(0)))
+    })
+    .await;
+    site.covered(&manager, 12).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn samplers_and_plugins_are_added_and_removed_while_everything_runs() {
+    let mut site = Site::new(Shape { samplers: 8, ..SMALL });
+    site.file.samplers = (1..=6).collect();
+    let manager = site.manage();
+    site.covered(&manager, 12).await;
+    site.file.samplers = (3..=8).collect();
+    site.file.plugins.push("loadavg".to_owned());
+    manager.reconfigure(site.file.desired(BalanceBy::Producers));
+    site.rest(&manager).await;
+    for aggregator in L1 {
+        let began = Instant::now();
+        loop {
+            let names: Vec<String> = site.producers(aggregator).await.into_iter().map(|p| p.name).collect();
+            let has = |name: &str| names.iter().any(|other| other == name);
+            if has("s-8-ep") && !has("s-1-ep") && !has("s-2-ep") {
+                break;
+            }
+            assert!(began.elapsed() < site::PATIENCE, "{aggregator} has {names:?}: {:#}", manager.plan());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    let fresh = Duration::from_secs(5);
+    until("what is new is covered", || site.coverage(fresh).0 >= 18).await;
+    site.rest(&manager).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sets_are_divided_and_none_is_left_out() {
+    let mut site = Site::new(Shape { samplers: 8, ..SMALL });
+    site.file.plugins = vec!["meminfo".to_owned()];
+    let manager = site.manage_by(BalanceBy::Sets);
+    site.covered(&manager, 8).await;
+    site.rest(&manager).await;
+    site.fleet.crash("l1-3").unwrap();
+    until("the load has moved", || {
+        manager.with(|conductor| conductor.assignment(0).at.iter().all(|at| *at != Some(2)))
+    })
+    .await;
+    site.covered(&manager, 8).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_by_somebody_else_is_mended_and_nothing_is_restarted() {
+    let site = Site::new(SMALL);
+    let manager = site.manage();
+    site.covered(&manager, 12).await;
+    site.rest(&manager).await;
+    let (orders, _) = manager.sent();
+    let client = site.ask("l1-1").await;
+    // F17: something that does not concern us.
+    let stranger = UpdtrAdd { name: "mine".into(), interval: Micros(1_000_000), ..UpdtrAdd::default() };
+    client.call(&stranger).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(manager.sent().0, orders, "a foreign updater is nobody's business");
+    // F3: a producer that somebody stopped is started again.
+    let carried = site.collectors(&["l1-1"]).await;
+    let name = carried.iter().find(|(_, by)| !by.is_empty()).unwrap().0.clone();
+    client.call(&PrdcrStop { name: name.clone() }).await.unwrap();
+    until("it is started again", || manager.sent().0 > orders).await;
+    site.rest(&manager).await;
+    site.covered(&manager, 12).await;
+    let updaters = client.call(&UpdtrStatus::default()).await.unwrap().0;
+    assert!(updaters.iter().any(|updater| updater.name == "mine"), "what is not ours stays");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_aggregator_is_drained_and_takes_work_again() {
+    let site = Site::new(SMALL);
+    let manager = site.manage();
+    site.covered(&manager, 12).await;
+    assert!(manager.drain("s-1", true, None).is_err());
+    manager.drain("l1-1", true, None).unwrap();
+    site.rest(&manager).await;
+    let collectors = site.collectors(&L1).await;
+    assert!(collectors.values().all(|by| by.len() == 1 && by[0] != "l1-1"), "{collectors:?}");
+    manager.drain("l1-1", false, None).unwrap();
+    until("it carries again", || manager.with(|conductor| conductor.assignment(0).counts(3) == [2, 2, 2]))
+        .await;
+    site.rest(&manager).await;
+    site.covered(&manager, 12).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_tiers_survive_the_loss_of_any() {
+    let site = Site::new(Shape { samplers: 6, l1: 2, l2: 2, l3: 1 });
+    let manager = site.manage();
+    site.covered(&manager, 12).await;
+    for victim in ["l1-1", "l2-1", "l3-1"] {
+        site.fleet.crash(victim).unwrap();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        site.fleet.restart(victim).unwrap();
+        site.covered(&manager, 12).await;
+        site.rest(&manager).await;
+        site.fleet.hang(victim).unwrap();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        site.fleet.resume(victim).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        site.rest(&manager).await;
+        site.covered(&manager, 12).await;
+    }
+}

@@ -1,0 +1,224 @@
+//! A simulated cluster on real sockets, a manager of it, and what is seen of both from outside.
+
+#![allow(dead_code, reason = "not every test binary needs everything")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use campanile_control::{Clock, Workers};
+use campanile_ldms::api::producer::{PrdcrStatus, Producer};
+use campanile_ldms::client::{Client, Endpoint, Options as ClientOptions};
+use campanile_ldms::sim::daemon::{Options as SimOptions, Timings};
+use campanile_ldms::sim::fleet::Fleet;
+use campanile_maestro::conductor::Settings;
+use campanile_maestro::config::{self, Pairing};
+use campanile_maestro::desired::desired;
+use campanile_maestro::link::Watch;
+use campanile_maestro::manager::{Manager, Options};
+use campanile_maestro::model::{BalanceBy, Desired};
+
+/// What a test waits for at most; the machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The shape of a cluster.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) samplers: usize,
+    pub(crate) l1: usize,
+    pub(crate) l2: usize,
+    pub(crate) l3: usize,
+}
+
+/// What is written in the cluster file.
+#[derive(Clone, Debug)]
+pub(crate) struct File {
+    pub(crate) shape: Shape,
+    pub(crate) ports: BTreeMap<String, u16>,
+    pub(crate) sampler_interval: String,
+    pub(crate) updater_interval: String,
+    pub(crate) plugins: Vec<String>,
+    pub(crate) samplers: Vec<usize>,
+    pub(crate) extra: String,
+}
+
+impl File {
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::from("daemons:\n");
+        let mut endpoint = |name: &str| {
+            let port = self.ports[name];
+            text.push_str(&format!(
+                "  - names: \"{name}\"\n    hosts: \"127.0.0.1\"\n    endpoints:\n      - names: \"{name}-ep\"\n        ports: \"{port}\"\n        maestro_comm: True\n        xprt: sock\n        auth: {{ name: none, plugin: none }}\n"
+            ));
+        };
+        let names = |kind: &str, list: &[usize]| -> Vec<String> {
+            list.iter().map(|at| format!("{kind}-{at}")).collect()
+        };
+        let tier = |kind: &str, count: usize| names(kind, &(1..=count).collect::<Vec<_>>());
+        let tiers = [
+            names("s", &self.samplers),
+            tier("l1", self.shape.l1),
+            tier("l2", self.shape.l2),
+            tier("l3", self.shape.l3),
+        ];
+        tiers.iter().flatten().for_each(|name| endpoint(name));
+        text.push_str("aggregators:\n");
+        for (lower, upper) in tiers.iter().zip(&tiers[1..]) {
+            if upper.is_empty() {
+                continue;
+            }
+            let endpoints: Vec<String> = lower.iter().map(|name| format!("{name}-ep")).collect();
+            text.push_str(&format!(
+                "  - daemons: \"{}\"\n    peers:\n      - daemons: \"{}\"\n        endpoints: \"{}\"\n        reconnect: 500ms\n        type: active\n        updaters:\n          - mode: pull\n            interval: \"{}\"\n            offset: \"100ms\"\n",
+                upper.join(","), lower.join(","), endpoints.join(","), self.updater_interval
+            ));
+        }
+        text.push_str(&format!(
+            "samplers:\n  - daemons: \"{}\"\n    plugins: [{}]\nplugins:\n",
+            tiers[0].join(","),
+            self.plugins.join(", ")
+        ));
+        for plugin in &self.plugins {
+            text.push_str(&format!(
+                "  {plugin}:\n    name: {plugin}\n    interval: \"{}\"\n    offset: \"0ms\"\n    config:\n      - schema: {plugin}\n",
+                self.sampler_interval
+            ));
+        }
+        text.push_str(&self.extra);
+        text
+    }
+
+    pub(crate) fn desired(&self, by: BalanceBy) -> Desired {
+        let (cluster, diagnostics) =
+            config::parse(Path::new("cluster.yaml"), self.text().as_bytes(), Pairing::Written);
+        assert!(!diagnostics.has_errors(), "{diagnostics:?}\n{}", self.text());
+        desired(&cluster.unwrap(), by)
+    }
+}
+
+/// Waits that are short, so that tests are.
+pub(crate) fn quick() -> Options {
+    Options {
+        watch: Watch {
+            probe: Duration::from_millis(300),
+            strikes: 4,
+            look: Duration::from_secs(3),
+            coverage: Duration::from_millis(300),
+            ..Watch::default()
+        },
+        settings: Settings { settle_ms: 500, moves_per_s: 100.0, sync_ms: 3_000 },
+    }
+}
+
+/// A cluster of simulated daemons.
+pub(crate) struct Site {
+    pub(crate) fleet: Fleet,
+    pub(crate) file: File,
+}
+
+impl Site {
+    pub(crate) fn new(shape: Shape) -> Self {
+        let fleet = Fleet::new();
+        let mut ports = BTreeMap::new();
+        let tiers = [("s", shape.samplers), ("l1", shape.l1), ("l2", shape.l2), ("l3", shape.l3)];
+        for (kind, count) in tiers {
+            for at in 1..=count {
+                let name = format!("{kind}-{at}");
+                let mut options = SimOptions::new(&name, 0);
+                options.timings = Timings { start_us: 50_000, settle_us: 100_000, ..Timings::real() };
+                ports.insert(name, fleet.start(options).unwrap());
+            }
+        }
+        let file = File {
+            shape,
+            ports,
+            sampler_interval: "500ms".to_owned(),
+            updater_interval: "500ms".to_owned(),
+            plugins: vec!["meminfo".to_owned(), "vmstat".to_owned()],
+            samplers: (1..=shape.samplers).collect(),
+            extra: String::new(),
+        };
+        Self { fleet, file }
+    }
+
+    pub(crate) fn manage(&self) -> Manager {
+        self.manage_by(BalanceBy::Producers)
+    }
+
+    pub(crate) fn manage_by(&self, by: BalanceBy) -> Manager {
+        let clock = Clock::system();
+        let workers = Workers::new(clock.clone());
+        Manager::start(self.file.desired(by), quick(), clock, &workers, None, None)
+    }
+
+    fn top(&self) -> Vec<String> {
+        let Shape { l2, l3, .. } = self.file.shape;
+        let (kind, count) = if l3 > 0 { ("l3", l3) } else { ("l2", l2) };
+        (1..=count).map(|at| format!("{kind}-{at}")).collect()
+    }
+
+    /// Sets at the top that are fresh, and all that are sampled.
+    pub(crate) fn coverage(&self, fresh: Duration) -> (usize, usize) {
+        let top = self.top();
+        let top: Vec<&str> = top.iter().map(String::as_str).collect();
+        self.fleet.coverage(&top, fresh)
+    }
+
+    /// Waits until everything that is expected is covered.
+    pub(crate) async fn covered(&self, manager: &Manager, expected: usize) {
+        let fresh = Duration::from_millis(5_000);
+        let began = Instant::now();
+        loop {
+            let (collected, all) = self.coverage(fresh);
+            if collected == expected && all >= expected {
+                return;
+            }
+            if began.elapsed() > PATIENCE {
+                panic!(
+                    "covered {collected} of {all}, expected {expected}\n{:#}\n{:#}",
+                    manager.status(),
+                    manager.plan()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(crate) async fn rest(&self, manager: &Manager) {
+        until("the manager comes to rest", || manager.is_at_rest()).await;
+    }
+
+    pub(crate) async fn ask(&self, daemon: &str) -> Client {
+        let endpoint = Endpoint::sock("127.0.0.1", self.file.ports[daemon]);
+        Client::connect(&endpoint, &ClientOptions::default()).await.unwrap()
+    }
+
+    /// The producers of an aggregator.
+    pub(crate) async fn producers(&self, aggregator: &str) -> Vec<Producer> {
+        self.ask(aggregator).await.call(&PrdcrStatus::default()).await.unwrap().0
+    }
+
+    /// Who collects from whom in the first tier: for each sampler the aggregators that run its producer.
+    pub(crate) async fn collectors(&self, aggregators: &[&str]) -> BTreeMap<String, Vec<String>> {
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for aggregator in aggregators {
+            for producer in self.producers(aggregator).await {
+                let state = producer.state.to_string();
+                let entry = found.entry(producer.name).or_default();
+                if !matches!(state.as_str(), "STOPPED" | "STANDBY" | "STOPPING") {
+                    entry.push((*aggregator).to_owned());
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
