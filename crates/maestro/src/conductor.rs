@@ -295,7 +295,13 @@ impl Conductor {
 
     /// Whether this manager decides who carries what, and which daemons it speaks to. A manager that does not lead
     /// carries out the assignment it is given.
-    pub fn set_role(&mut self, leading: bool, mine: Vec<bool>) {
+    ///
+    /// Says whether anything has changed by it.
+    pub fn set_role(&mut self, leading: bool, mut mine: Vec<bool>) -> bool {
+        mine.resize(self.tracks.len(), false);
+        if self.leading == leading && self.mine == mine {
+            return false;
+        }
         if self.leading != leading {
             self.assignments.iter_mut().for_each(|assignment| assignment.dirty = true);
         }
@@ -307,6 +313,7 @@ impl Conductor {
         }
         self.leading = leading;
         self.mine = mine;
+        true
     }
 
     /// Whether this manager speaks to a daemon.

@@ -9,9 +9,12 @@
 //! * [`balance`]: which aggregator carries what. [`plan`]: the requests one daemon needs. [`conductor`]: health, balance
 //!   and plans of all daemons together; [`coverage`], [`desired`], [`health`]. All pure.
 //! * [`observe`]: looks at daemons; [`link`]: one live connection to each; [`manager`]: the loop; [`state`]: what
-//!   outlives it.
+//!   outlives it. [`source`]: where the configuration comes from; [`board`]: several managers of one cluster.
+//! * [`run`], [`args`], [`ops`], [`metrics`]: the process, its options, the agent on the bus, figures for Prometheus.
 
+pub mod args;
 pub mod balance;
+pub mod board;
 pub mod conductor;
 pub mod config;
 pub mod coverage;
@@ -21,9 +24,13 @@ pub mod health;
 pub mod keys;
 pub mod link;
 pub mod manager;
+pub mod metrics;
 pub mod model;
 pub mod observe;
+pub mod ops;
 pub mod plan;
+pub mod run;
 pub mod seen;
 pub mod summary;
+pub mod source;
 pub mod state;

@@ -294,6 +294,68 @@ impl Manager {
         })
     }
 
+    /// Says whether this manager decides, and to which daemons (by name) it speaks.
+    pub fn set_role(&self, leading: bool, mine: &dyn Fn(&str) -> bool) {
+        let mut core = self.lock();
+        let list: Vec<bool> =
+            core.conductor.desired().daemons.iter().map(|daemon| mine(&daemon.name)).collect();
+        let changed = core.conductor.set_role(leading, list);
+        drop(core);
+        if changed {
+            self.inner.nudge.notify_one();
+        }
+    }
+
+    /// Says whether anything may be changed at all.
+    pub fn set_hands_off(&self, hands_off: bool) {
+        let mut core = self.lock();
+        if core.conductor.is_hands_off() != hands_off {
+            core.conductor.set_hands_off(hands_off);
+            drop(core);
+            self.inner.nudge.notify_one();
+        }
+    }
+
+    /// Takes over what a leader has decided about a group (its name as [`crate::board`] writes it).
+    pub fn import(&self, group: &str, held: &std::collections::BTreeMap<String, String>) {
+        let mut core = self.lock();
+        let find = |desired: &Desired| {
+            desired.groups.iter().position(|at| crate::board::file_name(&at.name) == group)
+        };
+        if let Some(at) = find(core.conductor.desired()) {
+            core.conductor.import(at, held);
+            core.unsaved = true;
+            drop(core);
+            self.inner.nudge.notify_one();
+        }
+    }
+
+    /// What has been decided about groups since these generations: name, generation, who has what.
+    #[must_use]
+    pub fn decided(
+        &self,
+        since: &std::collections::BTreeMap<String, u64>,
+    ) -> Vec<(String, u64, std::collections::BTreeMap<String, String>)> {
+        let core = self.lock();
+        let conductor = &core.conductor;
+        let groups = conductor.desired().groups.iter().enumerate();
+        groups
+            .filter(|(at, group)| {
+                let assignment = conductor.assignment(*at);
+                assignment.ready && since.get(&*group.name) != Some(&assignment.generation)
+            })
+            .map(|(at, group)| {
+                (group.name.to_string(), conductor.assignment(at).generation, conductor.export(at))
+            })
+            .collect()
+    }
+
+    /// Saves what outlives the manager.
+    pub async fn save_now(&self) {
+        let worker = Workers::new(self.inner.clock.clone()).register("cluster");
+        save(&self.inner, &worker).await;
+    }
+
     /// Looks into the conductor: for tests and for what has no function of its own.
     pub fn with<T>(&self, look: impl FnOnce(&Conductor) -> T) -> T {
         look(&self.lock().conductor)

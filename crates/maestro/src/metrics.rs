@@ -1,0 +1,102 @@
+//! Metrics for Prometheus, on the loopback address alone.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::manager::Manager;
+
+/// How long a client may take for its request and its answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest request, bytes.
+const MAX_REQUEST: usize = 8 * 1024;
+
+/// The metrics as Prometheus reads them.
+#[must_use]
+pub fn render(manager: &Manager) -> String {
+    type Labels = Vec<(&'static str, String)>;
+    let mut registry = Registry::with_prefix("campanile_ldms");
+    let percent = Gauge::<f64, std::sync::atomic::AtomicU64>::default();
+    let (expected, fresh) = (Gauge::<i64>::default(), Gauge::<i64>::default());
+    if let Some(coverage) = manager.coverage() {
+        percent.set(coverage.percent());
+        expected.set(i64::try_from(coverage.expected).unwrap_or(i64::MAX));
+        fresh.set(i64::try_from(coverage.fresh).unwrap_or(i64::MAX));
+        registry.register(
+            "coverage_percent",
+            "Share of expected sets that are fresh at the top tier",
+            percent,
+        );
+        registry.register("sets_expected", "Sets expected at the top tier", expected);
+        registry.register("sets_fresh", "Sets that are fresh at the top tier", fresh);
+    }
+    let assigned = Family::<Labels, Gauge>::default();
+    let connected = Family::<Labels, Gauge>::default();
+    let up = Family::<Labels, Gauge>::default();
+    for group in manager.with(|conductor| conductor.groups()) {
+        for member in group.members {
+            let labels = vec![("group", group.name.to_string()), ("aggregator", member.daemon.to_string())];
+            let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+            assigned.get_or_create(&labels).set(number(member.assigned));
+            connected.get_or_create(&labels).set(number(member.connected));
+            up.get_or_create(&labels).set(i64::from(member.health == "up"));
+        }
+    }
+    registry.register("assigned", "Units assigned to an aggregator", assigned);
+    registry.register("connected", "Producers an aggregator is connected to", connected);
+    registry.register("aggregator_up", "Whether an aggregator answers", up);
+    let (orders, requests) = manager.sent();
+    let sent = Family::<Labels, Gauge>::default();
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    sent.get_or_create(&vec![("what", "orders".to_owned())]).set(number(orders));
+    sent.get_or_create(&vec![("what", "requests".to_owned())]).set(number(requests));
+    registry.register("sent", "Orders and requests sent since the start", sent);
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    if encode(&mut text, &registry).is_err() {
+        let _ = writeln!(text, "# EOF");
+    }
+    text
+}
+
+/// Serves the metrics until it is dropped.
+pub async fn serve(listener: TcpListener, manager: Manager) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let manager = manager.clone();
+                tokio::spawn(async move {
+                    let _ = tokio::time::timeout(PATIENCE, answer(stream, &manager)).await;
+                });
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
+}
+
+async fn answer(mut stream: TcpStream, manager: &Manager) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    while !request.windows(4).any(|window| window == b"\r\n\r\n") && request.len() < MAX_REQUEST {
+        if stream.read_buf(&mut request).await? == 0 {
+            break;
+        }
+    }
+    let (status, body) = if request.starts_with(b"GET /metrics ") || request.starts_with(b"GET / ") {
+        ("200 OK", render(manager))
+    } else {
+        ("404 Not Found", "There is only /metrics here.\n".to_owned())
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    stream.shutdown().await
+}
