@@ -57,6 +57,7 @@ pub(crate) enum Command {
     Host(commands::host::Args),
     Ldms(commands::ldms::Args),
     Pool(commands::pool::Args),
+    Maestro(commands::maestro::Args),
     Agent(commands::agent::Args),
     Demo(commands::demo::Args),
     Ocsbow(commands::ocsbow::Args),
@@ -97,6 +98,17 @@ fn parse_alone<A: clap::Args + clap::FromArgMatches>(
     parsed.map_err(|error| error.format(&mut grammar))
 }
 
+/// Commands that are programs of their own where the original's users start them, through links of these names.
+const OTHER_NAMES: [&str; 1] = ["maestro"];
+
+fn by_other_name(mut args: Vec<std::ffi::OsString>) -> Vec<std::ffi::OsString> {
+    let name = args.first().map(std::path::Path::new).and_then(std::path::Path::file_stem);
+    if let Some(command) = OTHER_NAMES.iter().find(|other| name == Some(other.as_ref())) {
+        args.insert(1, (*command).into());
+    }
+    args
+}
+
 /// Reads a command line, the program's name first.
 ///
 /// # Errors
@@ -111,6 +123,7 @@ pub(crate) fn parse(args: Vec<std::ffi::OsString>) -> Result<Cli, clap::Error> {
         Some(MAESTRO_CTRL) => return parse_alone(MAESTRO_CTRL, args, Command::MaestroCtrl),
         _ => {}
     }
+    let args = by_other_name(args);
     let mut grammar = grammar();
     let mut matches = grammar.try_get_matches_from_mut(args)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut grammar))

@@ -54,6 +54,8 @@ fn run(cli: cli::Cli) -> Outcome {
         Command::Router(_) | Command::Host(_) | Command::Agent(_) => "info",
         Command::Pool(args) if commands::pool::is_daemon(args) => "info",
         Command::Ehosd(args) => commands::ehosd::begin(args)?,
+        Command::Maestro(args) if args.maestro.debug => "debug",
+        Command::Maestro(_) | Command::Router(_) | Command::Host(_) | Command::Agent(_) => "info",
         _ => "warn",
     };
     telemetry::install(&cli.log, level)?;
@@ -78,6 +80,7 @@ fn run(cli: cli::Cli) -> Outcome {
         Command::Pool(args) => commands::pool::run(args),
         Command::Ehosd(args) => commands::ehosd::run(args),
         Command::MaestroCtrl(args) => commands::maestro_ctrl::run(&args),
+        Command::Maestro(args) => commands::maestro::run(args),
         Command::Completions(args) => commands::completions::run(&args),
     }
 }

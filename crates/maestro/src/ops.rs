@@ -83,7 +83,7 @@ pub fn agent(config: AgentConfig, manager: &Manager, journal: &Journal, workers:
             async move {
                 answer
                     .map(Value::from)
-                    .map_err(|text| WampError::new(uris::INVALID_ARGUMENT, vec![Value::from(text)]))
+                    .map_err(|text| WampError::new(uris::INVALID_ARGUMENT, text))
             }
         })
         .journal(journal, workers, &["drain", "undrain", "rebalance"])

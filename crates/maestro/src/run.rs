@@ -31,6 +31,8 @@ use crate::{metrics, ops};
 pub const ROLE: &str = "maestro";
 /// The control socket below a manager's own state directory.
 pub const CONTROL_SOCKET: &str = "control.sock";
+/// The file beside it that says under which address the manager answers there.
+pub const ADDRESS_FILE: &str = "address";
 /// The address under which a manager without a bus answers on its control socket.
 pub const LOCAL_ROOT: &str = "ldms";
 /// The directory of the embedded store below the base of the state directories.
@@ -143,6 +145,9 @@ pub async fn run(args: MaestroArgs) -> Result<(), MaestroError> {
         tasks.push(tokio::spawn(metrics::serve(listener, manager.clone())));
     }
     let agent = ops::agent(agent_config(&args, &workers)?, &manager, &journal, &workers);
+    let address_file = state.path().join(ADDRESS_FILE);
+    campanile_control::atomic_file::replace(&address_file, agent.address().as_bytes())
+        .map_err(failed("cannot write into the state directory"))?;
     let _control = match ControlSocket::serve(&state.path().join(CONTROL_SOCKET), agent.clone()).await {
         Ok(socket) => Some(socket),
         Err(error) => {

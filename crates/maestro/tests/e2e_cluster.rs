@@ -32,7 +32,7 @@ async fn everything_is_configured_and_covered_and_a_second_manager_touches_nothi
     drop(manager);
     // Its successor finds everything as it should be.
     let mut counts = Vec::new();
-    for name in site.fleet.names() {
+    for name in site.file.ports.keys().cloned().collect::<Vec<_>>() {
         counts.push((name.clone(), site.ask(&name).await.call(&CfgCntr {}).await.unwrap()));
     }
     let second = site.manage();
@@ -53,7 +53,7 @@ async fn a_dead_aggregator_loses_its_load_and_gets_it_back_and_nobody_else_is_to
     site.rest(&manager).await;
     let before = site.collectors(&L1).await;
     let (orders, _) = manager.sent();
-    site.fleet.crash("l1-2").unwrap();
+    site.daemons.crash("l1-2");
     site.covered(&manager, 12).await;
     until("both others have taken over", || {
         manager.with(|conductor| conductor.assignment(0).at.iter().all(|at| *at != Some(1)))
@@ -69,7 +69,7 @@ async fn a_dead_aggregator_loses_its_load_and_gets_it_back_and_nobody_else_is_to
     }
     // F2, F4: one order each to those who take over, nothing to the second tier.
     assert!(manager.sent().0 - orders <= 4, "{} orders", manager.sent().0 - orders);
-    site.fleet.restart("l1-2").unwrap();
+    site.daemons.restart("l1-2");
     until("the load is even again", || {
         manager.with(|conductor| conductor.assignment(0).counts(3) == [2, 2, 2])
     })
@@ -86,7 +86,7 @@ async fn a_hung_aggregator_blocks_nobody_and_stops_collecting_when_it_goes_on() 
     let manager = site.manage();
     site.covered(&manager, 12).await;
     site.rest(&manager).await;
-    site.fleet.hang("l1-2").unwrap();
+    site.daemons.hang("l1-2");
     until("the load has moved", || {
         manager.with(|conductor| conductor.assignment(0).at.iter().all(|at| *at != Some(1)))
     })
@@ -94,7 +94,7 @@ async fn a_hung_aggregator_blocks_nobody_and_stops_collecting_when_it_goes_on() 
     // The sets come to the top by the others, although the second tier still holds a connection to it.
     tokio::time::sleep(Duration::from_secs(5)).await;
     site.covered(&manager, 12).await;
-    site.fleet.resume("l1-2").unwrap();
+    site.daemons.resume("l1-2");
     until("it is back", || manager.with(|conductor| conductor.assignment(0).counts(3) == [2, 2, 2])).await;
     site.rest(&manager).await;
     let collectors = site.collectors(&L1).await;
@@ -105,13 +105,13 @@ async fn a_hung_aggregator_blocks_nobody_and_stops_collecting_when_it_goes_on() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn samplers_that_come_late_or_come_back_are_configured() {
     let site = Site::new(SMALL);
-    site.fleet.crash("s-3").unwrap();
+    site.daemons.crash("s-3");
     let manager = site.manage();
     site.covered(&manager, 10).await;
-    site.fleet.restart("s-3").unwrap();
+    site.daemons.restart("s-3");
     site.covered(&manager, 12).await;
-    site.fleet.crash("s-5").unwrap();
-    site.fleet.restart("s-5").unwrap();
+    site.daemons.crash("s-5");
+    site.daemons.restart("s-5");
     until("it is seen", || manager.is_at_rest()).await;
     site.covered(&manager, 12).await;
 }
@@ -125,11 +125,18 @@ async fn intervals_change_while_everything_runs() {
     let (_, before) = manager.sent();
     site.file.sampler_interval = "250ms".to_owned();
     manager.reconfigure(site.file.desired(BalanceBy::Producers));
-    until("the samplers have it", || {
-        let hint = |set: &str| site.fleet.with("s-1", |daemon| daemon.set_hint(set)).unwrap();
-        hint("s-1/meminfo").is_some_and(|hint| hint.starts_with("250000"))
-    })
-    .await;
+    let sampler = site.ask("s-1").await;
+    let began = Instant::now();
+    loop {
+        let sets = sampler.directory().await.unwrap();
+        let hints: Vec<_> = sets.iter().filter_map(|set| set.update_hint_us()).collect();
+        if hints.iter().all(|(interval_us, _)| *interval_us == 250_000) {
+            break;
+        }
+        assert!(began.elapsed() < site::PATIENCE, "{hints:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("a sampler had its new interval after {:?}", began.elapsed());
     site.rest(&manager).await;
     let (_, after) = manager.sent();
     assert_eq!(after - before, 24, "stop and start of two plugins on six samplers, and nothing else");
@@ -141,7 +148,7 @@ async fn intervals_change_while_everything_runs() {
     assert_eq!(updaters[0].interval, Some(250_000), "{updaters:?}");
     assert_eq!(manager.sent().1 - after, 8, "stop and start of four updaters");
     // F1: an aggregator that dies after it is still noticed.
-    site.fleet.crash("l1-1").unwrap();
+    site.daemons.crash("l1-1");
     until("the load has moved", || {
         manager.with(|conductor| conductor.assignment(0).at.iter().all(|at| *at != Some(0)))
     })
@@ -171,8 +178,7 @@ async fn samplers_and_plugins_are_added_and_removed_while_everything_runs() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-    let fresh = Duration::from_secs(5);
-    until("what is new is covered", || site.coverage(fresh).0 >= 18).await;
+    site.covered(&manager, 18).await;
     site.rest(&manager).await;
 }
 
@@ -183,7 +189,7 @@ async fn sets_are_divided_and_none_is_left_out() {
     let manager = site.manage_by(BalanceBy::Sets);
     site.covered(&manager, 8).await;
     site.rest(&manager).await;
-    site.fleet.crash("l1-3").unwrap();
+    site.daemons.crash("l1-3");
     until("the load has moved", || {
         manager.with(|conductor| conductor.assignment(0).at.iter().all(|at| *at != Some(2)))
     })
@@ -238,14 +244,14 @@ async fn three_tiers_survive_the_loss_of_any() {
     let manager = site.manage();
     site.covered(&manager, 12).await;
     for victim in ["l1-1", "l2-1", "l3-1"] {
-        site.fleet.crash(victim).unwrap();
+        site.daemons.crash(victim);
         tokio::time::sleep(Duration::from_millis(700)).await;
-        site.fleet.restart(victim).unwrap();
+        site.daemons.restart(victim);
         site.covered(&manager, 12).await;
         site.rest(&manager).await;
-        site.fleet.hang(victim).unwrap();
+        site.daemons.hang(victim);
         tokio::time::sleep(Duration::from_secs(3)).await;
-        site.fleet.resume(victim).unwrap();
+        site.daemons.resume(victim);
         tokio::time::sleep(Duration::from_secs(1)).await;
         site.rest(&manager).await;
         site.covered(&manager, 12).await;

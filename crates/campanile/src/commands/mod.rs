@@ -12,6 +12,7 @@ pub(crate) mod ldms;
 pub(crate) mod local_support;
 pub(crate) mod logs;
 pub(crate) mod maestro_ctrl;
+pub(crate) mod maestro;
 pub(crate) mod ocsbow;
 pub(crate) mod plan;
 pub(crate) mod pool;

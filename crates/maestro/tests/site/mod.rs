@@ -2,12 +2,12 @@
 
 #![allow(dead_code, reason = "not every test binary needs everything")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use campanile_control::{Clock, Workers};
-use campanile_ldms::api::producer::{PrdcrStatus, Producer};
+use campanile_ldms::api::producer::{PrdcrSetStatus, PrdcrStatus, Producer};
 use campanile_ldms::client::{Client, Endpoint, Options as ClientOptions};
 use campanile_ldms::sim::daemon::{Options as SimOptions, Timings};
 use campanile_ldms::sim::fleet::Fleet;
@@ -17,6 +17,76 @@ use campanile_maestro::desired::desired;
 use campanile_maestro::link::Watch;
 use campanile_maestro::manager::{Manager, Options};
 use campanile_maestro::model::{BalanceBy, Desired};
+
+mod real;
+
+use real::Real;
+
+/// Daemons: simulated ones, or real ones where `LDMSD` names a program.
+pub(crate) enum Daemons {
+    Simulated(Fleet),
+    Real(Real),
+}
+
+impl Daemons {
+    fn new() -> Self {
+        match std::env::var_os("LDMSD").filter(|program| !program.is_empty()) {
+            Some(program) => Self::Real(Real::new(program.into())),
+            None => Self::Simulated(Fleet::new()),
+        }
+    }
+
+    fn start(&self, name: &str) -> u16 {
+        match self {
+            Self::Simulated(fleet) => {
+                let mut options = SimOptions::new(name, 0);
+                options.timings = Timings { start_us: 50_000, settle_us: 100_000, ..Timings::real() };
+                fleet.start(options).unwrap()
+            }
+            Self::Real(real) => real.start(name),
+        }
+    }
+
+    pub(crate) fn crash(&self, name: &str) {
+        match self {
+            Self::Simulated(fleet) => fleet.crash(name).unwrap(),
+            Self::Real(real) => real.crash(name),
+        }
+    }
+
+    pub(crate) fn restart(&self, name: &str) {
+        match self {
+            Self::Simulated(fleet) => {
+                if !fleet.is_up(name).unwrap() {
+                    fleet.restart(name).unwrap();
+                }
+            }
+            Self::Real(real) => real.restart(name),
+        }
+    }
+
+    pub(crate) fn hang(&self, name: &str) {
+        match self {
+            Self::Simulated(fleet) => fleet.hang(name).unwrap(),
+            Self::Real(real) => real.hang(name),
+        }
+    }
+
+    pub(crate) fn resume(&self, name: &str) {
+        match self {
+            Self::Simulated(fleet) => fleet.resume(name).unwrap(),
+            Self::Real(real) => real.resume(name),
+        }
+    }
+
+    /// Starts again what has ended by itself.
+    pub(crate) fn revive(&self) -> Vec<String> {
+        match self {
+            Self::Simulated(_) => Vec::new(),
+            Self::Real(real) => real.revive(),
+        }
+    }
+}
 
 /// What a test waits for at most; the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -112,21 +182,20 @@ pub(crate) fn quick() -> Options {
 
 /// A cluster of simulated daemons.
 pub(crate) struct Site {
-    pub(crate) fleet: Fleet,
+    pub(crate) daemons: Daemons,
     pub(crate) file: File,
 }
 
 impl Site {
     pub(crate) fn new(shape: Shape) -> Self {
-        let fleet = Fleet::new();
+        let daemons = Daemons::new();
         let mut ports = BTreeMap::new();
         let tiers = [("s", shape.samplers), ("l1", shape.l1), ("l2", shape.l2), ("l3", shape.l3)];
         for (kind, count) in tiers {
             for at in 1..=count {
                 let name = format!("{kind}-{at}");
-                let mut options = SimOptions::new(&name, 0);
-                options.timings = Timings { start_us: 50_000, settle_us: 100_000, ..Timings::real() };
-                ports.insert(name, fleet.start(options).unwrap());
+                let port = daemons.start(&name);
+                ports.insert(name, port);
             }
         }
         let file = File {
@@ -138,7 +207,7 @@ impl Site {
             samplers: (1..=shape.samplers).collect(),
             extra: String::new(),
         };
-        Self { fleet, file }
+        Self { daemons, file }
     }
 
     pub(crate) fn manage(&self) -> Manager {
@@ -157,25 +226,47 @@ impl Site {
         (1..=count).map(|at| format!("{kind}-{at}")).collect()
     }
 
-    /// Sets at the top that are fresh, and all that are sampled.
-    pub(crate) fn coverage(&self, fresh: Duration) -> (usize, usize) {
-        let top = self.top();
-        let top: Vec<&str> = top.iter().map(String::as_str).collect();
-        self.fleet.coverage(&top, fresh)
+    /// Sets at the top whose age is at most `fresh`, by asking the top tier as anybody can.
+    pub(crate) async fn fresh(&self, fresh: Duration) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for top in self.top() {
+            let endpoint = Endpoint::sock("127.0.0.1", self.file.ports[&top]);
+            let options = ClientOptions {
+                connect_timeout: Duration::from_secs(2),
+                request_timeout: Duration::from_secs(2),
+                ..ClientOptions::default()
+            };
+            let Ok(client) = Client::connect(&endpoint, &options).await else { continue };
+            let Ok(sets) = client.call(&PrdcrSetStatus::default()).await else { continue };
+            let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+            for set in sets.0 {
+                let at_s =
+                    set.timestamp_sec.unwrap_or(0) as f64 + set.timestamp_usec.unwrap_or(0) as f64 / 1e6;
+                if now_s - at_s <= fresh.as_secs_f64() {
+                    found.insert(set.inst_name);
+                }
+            }
+        }
+        found
+    }
+
+    /// The set of a sampler's plugin.
+    pub(crate) fn set(sampler: &str, plugin: &str) -> String {
+        format!("{sampler}/{plugin}")
     }
 
     /// Waits until everything that is expected is covered.
     pub(crate) async fn covered(&self, manager: &Manager, expected: usize) {
-        let fresh = Duration::from_millis(5_000);
         let began = Instant::now();
         loop {
-            let (collected, all) = self.coverage(fresh);
-            if collected == expected && all >= expected {
+            let fresh = self.fresh(Duration::from_millis(5_000)).await;
+            if fresh.len() >= expected {
                 return;
             }
             if began.elapsed() > PATIENCE {
                 panic!(
-                    "covered {collected} of {all}, expected {expected}\n{:#}\n{:#}",
+                    "covered {} of {expected}: {fresh:?}\n{:#}\n{:#}",
+                    fresh.len(),
                     manager.status(),
                     manager.plan()
                 );

@@ -13,7 +13,14 @@ pub(crate) mod generate;
 pub(crate) mod load;
 pub(crate) mod local;
 mod show;
+mod drain;
+mod events;
+mod manager;
+mod plan;
+mod rebalance;
 mod sim;
+mod status;
+mod why;
 
 /// Talk to the daemons of LDMS, and look after a cluster of them
 #[derive(clap::Args, Debug)]
@@ -33,6 +40,14 @@ enum Command {
     Generate(generate::Args),
     Ctl(ctl::Args),
     Sim(sim::Args),
+    Status(status::Args),
+    Plan(plan::Args),
+    Why(why::Args),
+    Drain(drain::Args),
+    /// Let a drained aggregator carry again
+    Undrain(drain::Args),
+    Rebalance(rebalance::Args),
+    Events(events::Args),
 }
 
 /// Runs the command.
@@ -44,6 +59,13 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Diff(args) => load::diff(&args),
         Command::Export(args) => load::export(&args),
         Command::Generate(args) => generate::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Why(args) => why::run(&args),
+        Command::Drain(args) => drain::run(&args, true),
+        Command::Undrain(args) => drain::run(&args, false),
+        Command::Rebalance(args) => rebalance::run(&args),
+        Command::Events(args) => events::run(&args),
         Command::Ctl(args) => ctl::run(&args),
         Command::Sim(args) => sim::run(&args),
     }

@@ -1,0 +1,102 @@
+//! Real ldmsds, named by `LDMSD`, behind the same few verbs as simulated ones.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Real daemons; they end with the value.
+pub(crate) struct Real {
+    program: PathBuf,
+    ports: Mutex<BTreeMap<String, u16>>,
+    children: Mutex<BTreeMap<String, Child>>,
+}
+
+impl Real {
+    pub(crate) fn new(program: PathBuf) -> Self {
+        Self { program, ports: Mutex::default(), children: Mutex::default() }
+    }
+
+    pub(crate) fn start(&self, name: &str) -> u16 {
+        let port = campanile_testkit::free_port();
+        self.ports.lock().unwrap().insert(name.to_owned(), port);
+        self.run(name);
+        port
+    }
+
+    fn run(&self, name: &str) {
+        let port = self.ports.lock().unwrap()[name];
+        let child = Command::new(&self.program)
+            .args([
+                "-x",
+                &format!("sock:{port}:127.0.0.1"),
+                "-a",
+                "none",
+                "-n",
+                name,
+                "-m",
+                "32M",
+                "-v",
+                "QUIET",
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.children.lock().unwrap().insert(name.to_owned(), child);
+    }
+
+    fn signal(&self, name: &str, signal: Signal) {
+        let children = self.children.lock().unwrap();
+        let pid = Pid::from_raw(i32::try_from(children[name].id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    pub(crate) fn crash(&self, name: &str) {
+        self.signal(name, Signal::KILL);
+        if let Some(mut child) = self.children.lock().unwrap().remove(name) {
+            child.wait().unwrap();
+        }
+    }
+
+    pub(crate) fn restart(&self, name: &str) {
+        if !self.children.lock().unwrap().contains_key(name) {
+            self.run(name);
+        }
+    }
+
+    pub(crate) fn hang(&self, name: &str) {
+        self.signal(name, Signal::STOP);
+    }
+
+    pub(crate) fn resume(&self, name: &str) {
+        self.signal(name, Signal::CONT);
+    }
+
+    /// Starts again what has ended by itself: real daemons do that (F11). Gives their names.
+    pub(crate) fn revive(&self) -> Vec<String> {
+        let mut ended = Vec::new();
+        for (name, child) in self.children.lock().unwrap().iter_mut() {
+            if child.try_wait().unwrap().is_some() {
+                ended.push(name.clone());
+            }
+        }
+        for name in &ended {
+            self.children.lock().unwrap().remove(name);
+            self.run(name);
+        }
+        ended
+    }
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        for child in self.children.lock().unwrap().values_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
