@@ -72,10 +72,10 @@ impl Manager {
     /// Runs one of its tasks to its end; gives what it says.
     pub(crate) async fn task(&self, task: &str, params: serde_json::Value) -> Result<String, Failure> {
         let failed = || format!("the manager does not carry out '{task}'");
-        let start = self.client.op(&self.address, Action::Start, task, Value::from(params), None).await;
+        let start = self.client.op(&self.address, Action::Start, task, params, None).await;
         start.with_context(failed)?;
         let patience = Some(ANSWER_TIMEOUT);
-        let end = self.client.op(&self.address, Action::Wait, task, Value::Null, patience).await;
+        let end = self.client.op(&self.address, Action::Wait, task, serde_json::Value::Null, patience).await;
         let session = end.with_context(failed)?.session;
         let Some(session) = session else { return Err(anyhow::anyhow!(failed()).into()) };
         let said = session.messages.last().map(|(_, text)| text.clone()).unwrap_or_default();
