@@ -51,7 +51,6 @@ fn main() -> ExitCode {
 fn run(cli: cli::Cli) -> Outcome {
     let level = match &cli.command {
         Command::Host(args) if args.host.quiet => "off",
-        Command::Router(_) | Command::Host(_) | Command::Agent(_) => "info",
         Command::Pool(args) if commands::pool::is_daemon(args) => "info",
         Command::Ehosd(args) => commands::ehosd::begin(args)?,
         Command::Maestro(args) if args.maestro.debug => "debug",

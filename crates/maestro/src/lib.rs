@@ -31,6 +31,6 @@ pub mod ops;
 pub mod plan;
 pub mod run;
 pub mod seen;
-pub mod summary;
 pub mod source;
 pub mod state;
+pub mod summary;
