@@ -80,9 +80,11 @@ class World:
         elif what == "heeds":
             self.heeds = value
         elif what == "operable":
-            # As the agent does it when a service comes into sight: what runs is up.
-            if self.docker and value and not self.instance.operable and process.is_running:
-                self.instance.next_action = "up"
+            # As the agent does it when a service comes into sight: it has a new helper, and what runs is up.
+            if self.docker and value and not self.instance.operable:
+                process.killed = False
+                if process.is_running:
+                    self.instance.next_action = "up"
             self.instance.operable = value
         elif what in ("docker", "passive"):
             self.docker = True
