@@ -15,10 +15,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Desired, Name};
-use crate::plan::{self, Duty, Memory, Plan, Situation, Step};
+use crate::plan::{self, Memory, Step};
 use crate::seen::Seen;
 
 mod change;
+mod due;
 mod groups;
 mod look;
 mod view;
@@ -504,98 +505,5 @@ impl Conductor {
             self.clear_suspicion(daemon);
         }
         orders
-    }
-
-    /// Daemons that a recheck is due for, with the producers to look at (none: all). To be called before
-    /// [`Self::decide`]; answered by [`Self::look`] and [`Self::looked`].
-    pub fn due_looks(&mut self, now_ms: u64) -> Vec<(usize, Vec<String>)> {
-        let mut due = Vec::new();
-        while let Some((at_ms, daemon)) = self.rechecks.first().copied().filter(|(at_ms, _)| *at_ms <= now_ms)
-        {
-            self.rechecks.remove(&(at_ms, daemon));
-            let track = &mut self.tracks[daemon];
-            if track.recheck_ms != Some(at_ms)
-                || track.busy
-                || track.health != Health::Up
-                || !self.mine[daemon]
-            {
-                continue;
-            }
-            track.recheck_ms = None;
-            track.busy = true;
-            due.push((daemon, std::mem::take(&mut track.stopping)));
-        }
-        due
-    }
-
-    /// A look that [`Self::due_looks`] asked for has been given (or failed).
-    pub fn looked(&mut self, daemon: usize) {
-        self.tracks[daemon].busy = false;
-        self.dirty.insert(daemon);
-    }
-
-    /// When [`Self::decide`] is to be called again if nothing happens before.
-    #[must_use]
-    pub fn next_wake_ms(&self) -> Option<u64> {
-        let recheck_ms = self.rechecks.first().map(|(at_ms, _)| *at_ms);
-        recheck_ms.into_iter().chain(self.level_ms).min()
-    }
-
-    /// The plan for a daemon as of now; none while it has not been looked at.
-    #[must_use]
-    pub fn plan_for(&self, daemon: usize, now_ms: u64) -> Option<Plan> {
-        let track = &self.tracks[daemon];
-        let seen = track.seen.as_ref()?;
-        let member_of = &self.desired.daemons[daemon].member_of;
-        let ready = member_of.iter().all(|(group, _)| self.assignments[*group].ready);
-        if !ready {
-            return None;
-        }
-        let tools: Vec<groups::Tools<'_>> =
-            member_of.iter().map(|(group, place)| groups::Tools::new(self, *group, *place)).collect();
-        let wants: Vec<_> = tools.iter().map(|tool| |at: usize| tool.wants(at)).collect();
-        let starts: Vec<_> = tools.iter().map(|tool| |at: usize| tool.may_start(at)).collect();
-        let hangs: Vec<_> = tools.iter().map(|tool| |at: usize| tool.hangs(at)).collect();
-        let duties: Vec<Duty<'_>> = tools
-            .iter()
-            .enumerate()
-            .map(|(at, tool)| Duty {
-                group: tool.group(),
-                place: member_of[at].1,
-                wants: &wants[at],
-                may_start: &starts[at],
-                hangs: &hangs[at],
-                sets: tool.sets(),
-            })
-            .collect();
-        Some(plan::plan(&Situation {
-            desired: &self.desired,
-            daemon: &self.desired.daemons[daemon],
-            seen,
-            memory: &track.memory,
-            duties: &duties,
-            now_ms,
-        }))
-    }
-
-    /// An aggregator that had hung is clean once it collects nothing that is another's.
-    fn clear_suspicion(&mut self, daemon: usize) {
-        if !self.tracks[daemon].suspect {
-            return;
-        }
-        let Some(seen) = &self.tracks[daemon].seen else { return };
-        let clean =
-            self.desired.daemons[daemon].member_of.iter().enumerate().all(|(entry, (group, place))| {
-                let tools = groups::Tools::new(self, *group, *place);
-                seen.producers.get(entry).is_none_or(|list| {
-                    list.iter()
-                        .enumerate()
-                        .all(|(at, producer)| !producer.state.is_active() || tools.wants(at))
-                })
-            });
-        if clean {
-            self.tracks[daemon].suspect = false;
-            self.wake_collectors(daemon);
-        }
     }
 }

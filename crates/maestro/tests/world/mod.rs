@@ -1,6 +1,9 @@
 //! An invented cluster: daemons reduced to the states of their producers, plugins and updaters, with the delays,
 //! races and refusals of real ones.
 
+mod ldmsd;
+mod shape;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -14,6 +17,8 @@ use campanile_maestro::model::{
 };
 use campanile_maestro::plan::{self, Step};
 use campanile_maestro::seen::{Differs, PluginSeen, ProducerSeen, Seen, SetSeen, State, UpdaterSeen};
+
+use self::shape::desired;
 
 /// How many daemons.
 #[derive(Clone, Copy, Debug)]
@@ -87,83 +92,6 @@ pub(crate) struct World {
 }
 
 const PROBE_MS: u64 = 3_000;
-
-fn name(kind: &str, at: usize) -> Name {
-    format!("{kind}-{at}").into()
-}
-
-fn daemon(name: Name, member_of: Vec<(usize, usize)>, plugins: Vec<Plugin>) -> Daemon {
-    let control =
-        Control { host: "h".into(), port: 1, xprt: "sock".into(), plugin: "none".into(), conf: None };
-    Daemon {
-        name,
-        control: Some(control),
-        stream_enable: false,
-        msg_enable: false,
-        listens: Vec::new(),
-        plugins,
-        advertisers: Vec::new(),
-        domains: Vec::new(),
-        member_of,
-    }
-}
-
-fn producer(name: &Name, daemon: usize, extra: &Arc<ProducerExtra>) -> Producer {
-    Producer {
-        name: name.clone(),
-        source: Source::Defined(ProducerType::Active),
-        host: "h".into(),
-        port: 1,
-        xprt: "sock".into(),
-        reconnect_us: 1_000_000,
-        domain: None,
-        extra: Arc::clone(extra),
-        daemon: Some(daemon),
-        weight: None,
-    }
-}
-
-fn group(text: &str, aggregators: std::ops::Range<usize>, producers: Vec<Producer>) -> Group {
-    let members = aggregators.map(|daemon| Member { daemon, capacity: 1.0 }).collect();
-    let mut group = Group::new(text, members, producers);
-    group.updaters.push(Updater {
-        key: "updtr_0".into(),
-        schedule: Schedule { interval_us: 1_000_000, offset_us: Some(0) },
-        mode: Mode::Auto,
-        perm: None,
-        covers: None,
-        producers: vec![".*".to_owned()],
-        matches: Vec::new(),
-    });
-    group
-}
-
-fn desired(size: Size) -> Desired {
-    let schedule = Schedule { interval_us: 1_000_000, offset_us: Some(0) };
-    let plugin = |name: &Name| Plugin {
-        name: "meminfo".into(),
-        plugin: "meminfo".to_owned(),
-        configs: vec!["schema=meminfo".to_owned()],
-        schedule: Some(schedule),
-        set: Some(format!("{name}/meminfo").into()),
-    };
-    let mut daemons: Vec<Daemon> = (0..size.samplers)
-        .map(|at| {
-            let name = name("sampler", at);
-            let plugins = vec![plugin(&name)];
-            daemon(name, Vec::new(), plugins)
-        })
-        .collect();
-    daemons.extend((0..size.l1).map(|at| daemon(name("l1", at), vec![(0, at)], Vec::new())));
-    daemons.extend((0..size.l2).map(|at| daemon(name("l2", at), vec![(1, at)], Vec::new())));
-    let extra = Arc::default();
-    let (first, second) = (size.samplers, size.samplers + size.l1);
-    let samplers = (0..first).map(|at| producer(&daemons[at].name, at, &extra)).collect();
-    let l1 = (first..second).map(|at| producer(&daemons[at].name, at, &extra)).collect();
-    let groups =
-        vec![group("l1-group", first..second, samplers), group("l2-group", second..second + size.l2, l1)];
-    Desired { daemons, groups }
-}
 
 impl World {
     /// A cluster in which everything runs and the manager knows nothing yet.
@@ -475,84 +403,6 @@ impl World {
             self.conductor.observe(daemon, seen);
             self.conductor.done(daemon, outcomes, self.now_ms);
         }
-    }
-
-    fn apply(&mut self, daemon: usize, request: &Request) -> Result<(), (u32, String)> {
-        let life = self.daemons[daemon].life;
-        let desired = &self.conductor.desired().daemons[daemon];
-        let (group, own) = (desired.member_of.first().map(|(group, _)| *group), desired.name.clone());
-        let updater = format!("updtr_0_{own}");
-        match request.id {
-            RequestId::PRDCR_ADD => {
-                for at in self.producers_of(group.unwrap_or(0), request) {
-                    let producer = &mut self.daemons[daemon].has.producers[0][at];
-                    if producer.state != State::Absent {
-                        return Err((17, "exists".to_owned()));
-                    }
-                    producer.state = State::Stopped;
-                }
-            }
-            RequestId::PRDCR_START_REGEX => {
-                for at in self.producers_of(group.unwrap_or(0), request) {
-                    let producer = &mut self.daemons[daemon].has.producers[0][at];
-                    if producer.state == State::Stopped {
-                        producer.state = State::Trying;
-                        let delay_ms = self.rng.u64(200..900);
-                        self.later(delay_ms, News::Connected { daemon, life, producer: at });
-                    }
-                }
-            }
-            RequestId::PRDCR_STOP | RequestId::PRDCR_STOP_REGEX => {
-                for at in self.producers_of(group.unwrap_or(0), request) {
-                    let slow = self.rng.u32(0..3) == 0;
-                    let producer = &mut self.daemons[daemon].has.producers[0][at];
-                    if producer.state.is_active() {
-                        producer.state = if slow { State::Stopping } else { State::Stopped };
-                        if slow {
-                            let delay_ms = self.rng.u64(20..300);
-                            self.later(delay_ms, News::Stopped { daemon, life, producer: at });
-                        }
-                    }
-                }
-            }
-            RequestId::UPDTR_ADD => {
-                let mut new = self.updater(group.unwrap_or(0), false);
-                new.running = false;
-                self.daemons[daemon].has.updaters.insert(updater, new);
-            }
-            RequestId::UPDTR_PRDCR_ADD | RequestId::UPDTR_START | RequestId::UPDTR_STOP => {
-                let full = self.daemons[daemon].has.producers[0].iter().all(|p| p.state != State::Absent);
-                let producers = if full {
-                    Arc::clone(&self.all_producers[group.unwrap_or(0)])
-                } else {
-                    let names = &self.conductor.desired().groups[group.unwrap_or(0)].producers;
-                    let there = self.daemons[daemon].has.producers[0].iter().zip(names);
-                    Arc::new(
-                        there
-                            .filter(|(p, _)| p.state != State::Absent)
-                            .map(|(_, p)| p.name.clone())
-                            .collect(),
-                    )
-                };
-                let Some(there) = self.daemons[daemon].has.updaters.get_mut(&updater) else {
-                    return Err((2, "no such updater".to_owned()));
-                };
-                match request.id {
-                    RequestId::UPDTR_PRDCR_ADD if there.running => return Err((16, "running".to_owned())),
-                    RequestId::UPDTR_PRDCR_ADD => there.producers = producers,
-                    id => there.running = id == RequestId::UPDTR_START,
-                }
-            }
-            RequestId::PLUGN_LOAD => {
-                self.daemons[daemon].has.plugins.insert("meminfo".to_owned(), PluginSeen::default());
-            }
-            RequestId::PLUGN_START => {
-                let plugin = desired.plugins[0].clone();
-                sample(&mut self.daemons[daemon].has, &plugin);
-            }
-            _ => {}
-        }
-        Ok(())
     }
 
     /// Something goes wrong, or right again.

@@ -109,7 +109,7 @@ async fn wait(running: &mut Vec<(String, Child)>, dir: &Path) -> usize {
 }
 
 /// Asks all to end, and kills those that do not.
-async fn stop(running: &mut Vec<(String, Child)>) {
+async fn stop(running: &mut [(String, Child)]) {
     for (_, child) in running.iter() {
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
         if let Some(pid) = pid {
