@@ -116,6 +116,10 @@ fn every_site_config_in_the_book_is_accepted() {
         let text = std::fs::read_to_string(&path).expect("a chapter can be read");
         for block in text.split("```yaml\n").skip(1) {
             let block = block.split("```").next().expect("a block ends");
+            // The chapters on LDMS clusters and pools show parts of other files.
+            if !block.lines().any(|line| line.starts_with("hub:")) {
+                continue;
+            }
             let file = dir.path().join(format!("{checked}.yaml"));
             std::fs::write(&file, block).expect("the block can be written");
             let output = Command::new(env!("CARGO_BIN_EXE_campanile"))

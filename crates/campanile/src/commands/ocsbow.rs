@@ -108,8 +108,9 @@ pub(crate) enum ConfigTopic {
 /// Lets the site options stand before or after the subcommand, and be abbreviated, as the original allows.
 pub(crate) fn site_options_anywhere(command: clap::Command) -> clap::Command {
     command.infer_long_args(true).mut_args(|arg| {
-        let positional = arg.is_positional();
-        arg.global(!positional)
+        // What must be given cannot be given below.
+        let anywhere = !arg.is_positional() && !arg.is_required_set();
+        arg.global(anywhere)
     })
 }
 
