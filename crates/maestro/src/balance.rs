@@ -103,7 +103,6 @@ pub fn level(work: &Work<'_>, at: &mut [Option<u16>], budget: usize) -> Vec<usiz
         };
         let pairs = sources.iter().flat_map(|source| sinks.iter().map(move |sink| (*source, *sink)));
         let step = pairs
-            .take_while(|(source, _)| loads[*source] > share)
             .filter(|(source, sink)| worth(*source, *sink))
             .find_map(|(source, sink)| Some((best_unit(work, at, &loads, source, sink)?, source, sink)));
         let Some((unit, source, sink)) = step else { break };

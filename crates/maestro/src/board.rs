@@ -30,7 +30,15 @@ const EVERY: Duration = Duration::from_millis(100);
 /// To which of the members a daemon falls: as evenly as a hash does, and when a member goes only its daemons move.
 #[must_use]
 pub fn share<'m>(members: &'m BTreeSet<String>, daemon: &str) -> Option<&'m String> {
-    members.iter().max_by_key(|member| fnv1a(format!("{member}\u{0}{daemon}").as_bytes()))
+    members.iter().max_by_key(|member| mixed(fnv1a(format!("{member}\u{0}{daemon}").as_bytes())))
+}
+
+/// The upper bits of FNV-1a hardly depend on the last bytes, and the largest value is decided by them: the finalizer of
+/// MurmurHash3 spreads every bit over all.
+fn mixed(hash: u64) -> u64 {
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
 }
 
 /// What is known of the others.
