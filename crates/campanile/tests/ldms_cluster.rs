@@ -1,8 +1,8 @@
 //! The commands about an LDMS cluster, as a user types them: check, show, generate, load, diff, export, maestro_ctrl.
 
-mod common;
-
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
