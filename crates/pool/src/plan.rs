@@ -1,8 +1,8 @@
 //! The decision: which nodes to request and which to let go, given the queue, what there is, and what is allowed.
 //!
 //! **Expected flow.** Idle jobs are placed on what works, then on what is idle, then on what is on its way; for what is
-//! left nodes are planned ([`grow`]). Nodes on which nothing was placed, and which have been idle for long, may go
-//! ([`shrink`]).
+//! left nodes are planned (`grow`). Nodes on which nothing was placed, and which have been idle for long, may go
+//! (`shrink`).
 //!
 //! **Guarantees.** Never more nodes, cores or cost than allowed, counting every server that bears our mark whatever its
 //! status, and every request whose answer is not known. Only nodes without a job go, and the batch system is asked to

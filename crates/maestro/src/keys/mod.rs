@@ -9,7 +9,7 @@
 //! the text of the file itself, for what the original's keys do not keep (the `campanile:` section, the written order),
 //! and the mark of a save that takes several steps.
 //!
-//! * `write`: a cluster as keys. `tree`, `read`: keys as a cluster. [`save`], [`load`]: both on a store.
+//! * `write`: a cluster as keys. `tree`, `read`: keys as a cluster. `save`, `load`: both on a store.
 
 pub mod load;
 mod read;

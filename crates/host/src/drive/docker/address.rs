@@ -18,7 +18,7 @@ pub struct Address {
 
 impl Address {
     /// The engine that `docker` uses with this environment: `DOCKER_HOST`, else the context that `DOCKER_CONTEXT` or
-    /// the configuration of docker names, else [`DEFAULT_HOST`].
+    /// the configuration of docker names, else the usual socket.
     #[must_use]
     pub fn find(env: &dyn Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
