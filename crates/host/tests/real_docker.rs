@@ -299,7 +299,7 @@ async fn an_engine_that_is_killed_or_hangs_is_told_and_disturbs_no_native_instan
     );
     // Requests are taken all the same, and carried out when they can be.
     world.ask("web", "up").await;
-    blocking!(yard.engine.daemon().restart());
+    blocking!(yard.engine.restart_after_kill());
     blocking!(yard.engine.wait_until_ready());
     until_seen(&world, "a", "Fake[d] up up").await;
     until_seen(&world, "web", "[docker] passive up").await;

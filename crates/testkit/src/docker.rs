@@ -104,6 +104,15 @@ impl DockerEngine {
         self.daemon.as_mut().expect("the engine is the test's own")
     }
 
+    /// Starts the engine again after a SIGKILL. Its containerd died with it; where nobody has reaped that yet, its pid file
+    /// would make dockerd wait for a process that is none.
+    pub fn restart_after_kill(&mut self) {
+        for stale in ["docker.pid", "exec/containerd/containerd.pid"] {
+            let _absent = fs::remove_file(self.dir.path().join(stale));
+        }
+        self.daemon().restart();
+    }
+
     /// Runs docker with this engine; panics if it fails. Gives its standard output without the last line's end.
     #[track_caller]
     pub fn docker(&self, args: &[&str]) -> String {
