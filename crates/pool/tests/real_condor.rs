@@ -38,9 +38,13 @@ fn candidate(name: &str, cores: u32, memory_mib: u64, attributes: &[(&str, &str)
 async fn worker_until(condor: &Condor, node: &str, what: &str, good: impl Fn(&Worker) -> bool) -> Worker {
     let begun = Instant::now();
     loop {
-        let workers = condor.workers().await.unwrap();
-        let found = workers.iter().find(|worker| worker.elastic_node.as_deref() == Some(node));
-        if let Some(worker) = found.filter(|worker| good(worker)) {
+        // a loaded machine may leave a question unanswered: then nothing is known
+        let workers = condor.workers().await;
+        let found = workers
+            .iter()
+            .flatten()
+            .find(|worker| worker.elastic_node.as_deref() == Some(node) && good(worker));
+        if let Some(worker) = found {
             return worker.clone();
         }
         assert!(begun.elapsed() < PATIENCE, "not in time: {what}: {workers:#?}");
@@ -48,14 +52,17 @@ async fn worker_until(condor: &Condor, node: &str, what: &str, good: impl Fn(&Wo
     }
 }
 
-#[tokio::test]
-async fn htcondor_23_is_served() {
-    serve("23").await;
-}
-
-#[tokio::test]
-async fn htcondor_25_is_served() {
-    serve("25").await;
+/// At the same time: most of it is waiting.
+#[test]
+fn htcondor_23_and_25_are_served() {
+    let run = |version| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(serve(version));
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| run("23"));
+        run("25");
+    });
 }
 
 async fn serve(version: &str) {
@@ -85,10 +92,12 @@ async fn jobs_are_matched_by_the_pools_own_rules(pool: &CondorPool, condor: &Con
         [candidate("small", 2, 1024, &[]), candidate("gold", 8, 16_384, &[("HasGoldCard", "true")])];
     let begun = Instant::now();
     let demand = loop {
-        let demand = condor.demand(&candidates).await.unwrap();
+        let demand = condor.demand(&candidates).await;
         // the schedd makes the first jobs of a factory a little later
-        if demand.idle_jobs() == 56 {
-            break demand;
+        if let Ok(demand) = &demand
+            && demand.idle_jobs() == 56
+        {
+            break demand.clone();
         }
         assert!(begun.elapsed() < PATIENCE, "{demand:#?}");
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -138,7 +147,7 @@ async fn a_worker_is_drained_without_losing_a_job(pool: &CondorPool, condor: &Co
     condor.off(&gone).await.unwrap();
     condor.forget("w1", Some(&gone.handle)).await.unwrap();
     let begun = Instant::now();
-    while !condor.workers().await.unwrap().is_empty() {
+    while !condor.workers().await.is_ok_and(|workers| workers.is_empty()) {
         assert!(begun.elapsed() < PATIENCE, "w1 is still there");
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
@@ -150,7 +159,12 @@ async fn a_worker_is_drained_without_losing_a_job(pool: &CondorPool, condor: &Co
     assert_eq!(condor.drain(&idle, DrainMode::OnlyIfIdle, "test").await.unwrap(), DrainAnswer::Accepted);
     let drained =
         worker_until(condor, "w2", "it is drained", |worker| worker.state == WorkerState::Drained).await;
-    condor.cancel_drain(&drained).await.unwrap();
+    // the collector may know the startd before it knows the master, which is asked as well
+    let begun = Instant::now();
+    while let Err(error) = condor.cancel_drain(&drained).await {
+        assert!(begun.elapsed() < PATIENCE, "{error}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
     worker_until(condor, "w2", "it takes jobs again", |worker| worker.state == WorkerState::Idle).await;
     let stranger = Worker { handle: "slot1@nobody@nowhere".to_owned(), ..idle };
     assert_eq!(

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::openstack::root;
 use crate::ports::free_port;
 use crate::require::skip;
-use crate::wait::wait_until;
 
 /// A loaded machine gets its time.
-const START_TIMEOUT: Duration = Duration::from_secs(90);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+const START_POLL: Duration = Duration::from_millis(50);
+/// What is shown of each log of a pool.
+const LOG_LINES: usize = 25;
 /// The user as whom the daemons run when the tests run as root; jobs are this user's.
 const USER: &str = "campanile-condor";
 
@@ -38,15 +40,42 @@ impl CondorPool {
         open_to_all(dir.path());
         let pool = Self { dir, version: version.to_owned(), port: free_port() };
         pool.script(&["head"]);
-        wait_until(START_TIMEOUT, "the schedd answers", || {
-            let output = pool.run("condor_q", &["-totals", "-json", "-allusers"]);
-            output.status.success() && !output.stdout.is_empty() && pool.schedd_is_known()
-        });
+        let begun = Instant::now();
+        while !pool.is_up() {
+            assert!(begun.elapsed() < START_TIMEOUT, "HTCondor {version} did not come up\n{}", pool.logs());
+            std::thread::sleep(START_POLL);
+        }
         Some(pool)
     }
 
-    fn schedd_is_known(&self) -> bool {
-        !self.run("condor_status", &["-schedd", "-json"]).stdout.is_empty()
+    /// Whether schedd and collector give every sign of life that a manager asks for. The collector knows other daemons a
+    /// moment before it has an ad of its own.
+    fn is_up(&self) -> bool {
+        let says = |program: &str, arguments: &[&str]| {
+            let output = self.run(program, arguments);
+            output.status.success() && !output.stdout.is_empty()
+        };
+        says("condor_q", &["-totals", "-json", "-allusers"])
+            && says("condor_status", &["-schedd", "-json"])
+            && says("condor_status", &["-collector", "-json"])
+    }
+
+    /// The ends of the logs of all daemons, for the message of a test that fails.
+    pub fn logs(&self) -> String {
+        let mut text = String::new();
+        let entries =
+            |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut logs: Vec<PathBuf> = entries(&self.pool_dir())
+            .flat_map(|member| entries(&member.join("log")).collect::<Vec<_>>())
+            .collect();
+        logs.sort();
+        for path in logs.iter().filter(|path| path.is_file()) {
+            let log = String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+            let lines: Vec<&str> = log.lines().collect();
+            let end = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+            text.push_str(&format!("---- {} ----\n{end}\n", path.display()));
+        }
+        text
     }
 
     /// Runs a command of `scripts/condor/pool`.
@@ -190,6 +219,9 @@ impl CondorPool {
 
 impl Drop for CondorPool {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.logs());
+        }
         let mut command = Command::new(root().join("scripts/condor/pool"));
         command.args(["kill", "all"]).envs(self.script_env()).stdout(Stdio::null());
         if !command.status().is_ok_and(|status| status.success()) {

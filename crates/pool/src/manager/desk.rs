@@ -28,6 +28,9 @@ const MIN_BETWEEN: Duration = Duration::from_millis(900);
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// At the end, orders that are being carried out have this time.
 const LAST_ORDERS: Duration = Duration::from_secs(20);
+/// After each try to let a worker take jobs again that failed, before the next one.
+const UNCORDON_PAUSES: [Duration; 4] =
+    [Duration::from_secs(2), Duration::from_secs(8), Duration::from_secs(30), Duration::ZERO];
 
 /// The task that owns the memory.
 #[derive(Debug)]
@@ -293,8 +296,11 @@ impl Desk {
         let (Some(worker), batch) = (worker.cloned(), self.pool.sides().batch) else { return };
         let (pool, name) = (Arc::clone(&self.pool), name.to_owned());
         tokio::spawn(async move {
-            if let Err(error) = batch.cancel_drain(&worker).await {
+            // A worker that has just joined can be out of reach for a moment.
+            for pause in UNCORDON_PAUSES {
+                let Err(error) = batch.cancel_drain(&worker).await else { break };
                 pool.tell(&name, format!("it could not be told to take jobs again: {error}"), true);
+                tokio::time::sleep(pause).await;
             }
             pool.changed.notify_one();
         });

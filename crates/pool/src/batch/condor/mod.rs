@@ -348,10 +348,10 @@ impl Batch for Condor {
 
     async fn cancel_drain(&self, worker: &Worker) -> Result<(), BatchError> {
         let (done, said) = self.command("condor_drain", &["-cancel", worker.handle.as_str()]).await?;
-        if !done {
+        // A startd that was to end peacefully has ended or will: its master starts it again.
+        if !done && !is_no_such_worker(&said) {
             return Err(BatchError::Refused(said));
         }
-        // A startd that was to end peacefully has ended or will: its master starts it again.
         let startd = machine::startd_of(&worker.handle);
         let (done, said) = self.command("condor_on", &["-startd", "-name", startd]).await?;
         if done { Ok(()) } else { Err(BatchError::Refused(said)) }
