@@ -4,9 +4,16 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+use campanile_testkit::{Daemon, Etcd, free_port, wait_until};
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../maestro/tests/data").join(name)
@@ -94,7 +101,11 @@ fn a_cluster_is_saved_compared_and_exported_from_the_embedded_database() {
     let (code, out, err) = with(&["ldms", "load", path(&file), "--dry-run"]);
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("added, 0 changed, 0 removed\nnothing saved (--dry-run)"), "{out}");
-    assert_eq!(with(&["ldms", "export"]).0, 1, "nothing is there yet");
+    for command in [&["ldms", "export"][..], &["ldms", "export", "--keys"], &["ldms", "diff", path(&file)]] {
+        let (code, _, err) = with(command);
+        assert!(code == 1 && err.contains("nothing has been saved yet"), "{command:?}: {err}");
+    }
+    assert!(!store.exists(), "looking makes no database");
     let (code, out, _) = with(&["ldms", "load", path(&file)]);
     assert_eq!(code, 0);
     assert!(out.contains("saved: /orion/ in "), "{out}");
@@ -130,32 +141,108 @@ fn the_link_of_the_original_name_takes_its_options_and_a_broken_etcd_file_ends_w
     assert!(String::from_utf8_lossy(&output.stderr).contains("names no `members`"));
 }
 
-/// An ldmsd that notes how it was called, and stays until it is told to end.
-const FAKE: &str = "#!/bin/sh\nwhile [ \"$1\" != -c ]; do shift; done\necho \"$@\" > \"$2.called\"\n\
-                    trap 'touch '\"$2\"'.ended; exit 0' TERM\nwhile :; do sleep 0.05; done\n";
+/// What the original saves goes into real etcd, whichever member is dead, and comes back.
+#[test]
+fn maestro_ctrl_saves_into_real_etcd_the_keys_that_the_original_was_recorded_with() {
+    let Some(mut etcd) = Etcd::start(3) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (members, file) = (dir.path().join("etcd.yaml"), dir.path().join("lab6.yaml"));
+    std::fs::write(&members, etcd.cluster_file()).unwrap();
+    // The recorded run was made when the domain was still called like its plugin.
+    let text = std::fs::read_to_string(sample("cluster-6.yaml")).unwrap().replace("none1", "none");
+    std::fs::write(&file, &text).unwrap();
+    let Some(_) = etcd.etcdctl(&["put", "/lab60/daemons/d/addr", "h"]) else { return };
+    etcd.etcdctl(&["put", "/lab6/old/key", "x"]);
+    let in_etcd = ["--cluster", path(&members), "--prefix", "lab6"];
+    let maestro_ctrl =
+        |more: &[&str]| run(&[&["maestro_ctrl", "--ldms_config", path(&file)], &in_etcd[..], more].concat());
+
+    etcd.members[0].kill9();
+    let (code, out, err) = maestro_ctrl(&["--dry-run"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("- old/key = x\n") && out.contains("1 removed\nnothing saved"), "{out}");
+    let (code, out, err) = maestro_ctrl(&[]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.ends_with("LDMS cluster configuration saved to etcd cluster.\n"), "{out}");
+    let recorded = std::fs::read_to_string(sample("etcd-producers.txt")).unwrap();
+    let mut recorded: BTreeMap<String, String> = recorded
+        .lines()
+        .map(|line| line.split_once('\t').unwrap())
+        .map(|(k, v)| (k.into(), v.into()))
+        .collect();
+    recorded.remove("/lab6/last_updated");
+    let dump = || {
+        let mut dump = etcd.dump("/lab6/").unwrap();
+        let stamp: f64 = dump.remove("/lab6/last_updated").unwrap().parse().unwrap();
+        (dump, stamp)
+    };
+    let (ours, stamp) = dump();
+    assert_eq!(ours, recorded);
+    assert_eq!(etcd.dump("/lab60/").unwrap().len(), 1, "a neighbour whose name begins the same");
+
+    std::fs::write(&file, text.replace("interval : 1.0s", "interval : 5s")).unwrap();
+    let (code, out, _) = maestro_ctrl(&[]);
+    assert_eq!(code, 0);
+    assert!(
+        out.starts_with("~ plugins/meminfo1/interval = 1.0s -> 5s\n0 added, 1 changed, 0 removed\n"),
+        "{out}"
+    );
+    let (ours, newer) = dump();
+    recorded.insert("/lab6/plugins/meminfo1/interval".into(), "5s".into());
+    assert_eq!(ours, recorded);
+    assert!(newer > stamp);
+
+    etcd.members[0].restart();
+    etcd.wait_for(0);
+    etcd.members[1].kill9();
+    let (code, out, err) = run(&[&["ldms", "export"], &in_etcd[..]].concat());
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(out, std::fs::read_to_string(&file).unwrap());
+}
+
+/// Takes ldmsd's place: called as maestro_ctrl calls it, it simulates one.
+fn simulated_ldmsd(dir: &Path) -> PathBuf {
+    let script = dir.join("ldmsd");
+    let program = env!("CARGO_BIN_EXE_campanile");
+    let text = format!(
+        "#!/bin/sh\n[ \"$1 $3\" = '-n -c' ] || exit 2\nexec {program} ldms sim --quick -c \"$4\" \"$2\"\n"
+    );
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    script
+}
 
 #[test]
 fn local_mode_starts_this_hosts_daemons_and_ends_them_when_it_is_told_to() {
     let dir = tempfile::tempdir().unwrap();
-    let fake = dir.path().join("ldmsd");
-    std::fs::write(&fake, FAKE).unwrap();
-    std::fs::set_permissions(&fake, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let run_dir = dir.path().join("run");
+    let (file, run_dir) = (dir.path().join("here.yaml"), dir.path().join("run"));
+    let ports: Vec<u16> = (0..10).map(|_| free_port()).collect();
+    let list = |ports: &[u16]| ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
+    let mut text = std::fs::read_to_string(sample("cluster-6.yaml")).unwrap();
+    for (written, ports) in
+        [("34101-34106", &ports[..6]), ("34011-34013", &ports[6..9]), ("34020", &ports[9..])]
+    {
+        assert!(text.contains(written));
+        text = text.replace(written, &list(ports));
+    }
+    std::fs::write(&file, text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_campanile"));
-    command.args(["maestro_ctrl", "--ldms_config", path(&sample("cluster-6.yaml")), "--local"]);
-    command.arg("--local_path").arg(&run_dir).arg("--ldmsd").arg(&fake);
-    let mut ctrl = campanile_testkit::Daemon::spawn("maestro_ctrl", command);
-    let soon = std::time::Duration::from_secs(30);
-    let all = |suffix: &str| {
-        let names = ["sampler-1", "sampler-6", "l1-agg-3", "l2-agg"];
-        names.iter().all(|name| run_dir.join(format!("{name}.conf{suffix}")).exists())
-    };
-    campanile_testkit::wait_until(soon, "every daemon is called", || all(".called"));
-    let conf = std::fs::read_to_string(run_dir.join("l1-agg-2.conf")).unwrap();
-    assert_eq!(conf, std::fs::read_to_string(sample("genconf/l1-agg-2.conf")).unwrap());
-    assert!(ctrl.is_running(), "it stays as long as they do");
-    assert!(ctrl.stop(soon).success());
-    assert!(all(".ended"));
+    command.args(["maestro_ctrl", "--ldms_config", path(&file), "--local", "--local_path", path(&run_dir)]);
+    command.arg("--ldmsd").arg(simulated_ldmsd(dir.path()));
+    let mut ctrl = Daemon::spawn("maestro_ctrl", command);
+    // They collect what their files say, over both levels.
+    let top = format!("127.0.0.1:{}", ports[9]);
+    wait_until(PATIENCE, "all sets at the top", || {
+        assert!(ctrl.is_running(), "it stays as long as they do: {}", ctrl.output());
+        let (code, out, _) = run(&["ldms", "ctl", &top, "--json", "dir"]);
+        let answers: serde_json::Value = serde_json::from_str(&out).unwrap_or_default();
+        code == 0 && answers[0]["results"][0]["reply"].as_array().is_some_and(|sets| sets.len() == 12)
+    });
+    assert!(ctrl.output().contains("Starting sampler-6\n"), "{}", ctrl.output());
+    assert!(run_dir.join("l1-agg-2.conf").exists());
+    assert!(ctrl.stop(PATIENCE).success());
+    let listens = |port: &u16| std::net::TcpStream::connect(("127.0.0.1", *port)).is_ok();
+    assert!(!ports.iter().any(listens), "they end with it");
 }
 
 #[test]

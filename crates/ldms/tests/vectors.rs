@@ -1,5 +1,5 @@
 //! Bytes that this client, and a simulated aggregator, have exchanged with a real ldmsd 4.5.1 (recorded by
-//! `real_ldmsd.rs` with `CAMPANILE_RECORD=1`): the codecs must read every byte and write it back the same.
+//! `client.rs` on a real daemon with `CAMPANILE_RECORD=1`): the codecs must read every byte and write it back the same.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 

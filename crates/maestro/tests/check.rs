@@ -1,12 +1,15 @@
 //! What is wrong with cluster files: everything at once, each with its line; and random and very large ones.
 #![expect(clippy::expect_used, reason = "helpers of tests end the test, saying why")]
 
+mod large;
+
 use std::path::Path;
 
 use campanile_maestro::config::{self, Cluster, Pairing};
 use campanile_maestro::generate::{Generator, Style};
 use campanile_maestro::keys::{from_keys, to_keys};
 use campanile_maestro::summary::Summary;
+use large::cluster_text;
 use proptest::prelude::*;
 
 fn read(text: &str, pairing: Pairing) -> (Cluster, String, usize) {
@@ -47,6 +50,8 @@ fn a_good_file_has_no_problem_and_each_flaw_is_found_with_its_line() {
         (r#"plugin: csv, "#, "", "the store `one` has no `plugin`"),
         (r#"plugin: csv, "#, "plugin: cvs, ", "no such plugin instance: `cvs`"),
         (r#"daemons: "s[1-4]", endpoints"#, r#"daemons: "t[1-4]", endpoints"#, "no such daemon: t[1-4]"),
+        (r#"daemons: "a[1-2]", endpoints"#, r#"daemons: "z[1-2]", endpoints"#, "no such daemon: z[1-2]"),
+        (r#"endpoints: "a[1-2]-ep""#, r#"endpoints: "z[1-2]-ep""#, "no daemon owns the endpoint z[1-2]-ep"),
         (r#"daemons: "s[1-4]", endpoints"#, r#"daemons: "s[1-3]", endpoints"#, "belongs to `s4`"),
         (
             r#"daemons: "a[1-2]", endpoints: "a[1-2]-ep""#,
@@ -136,28 +141,6 @@ fn hostlists_pair_in_written_order_with_a_warning_and_as_the_original_when_told_
     assert!(said.contains("`e-1` has port 9995; the original sorts as text and gives it 10000"), "{said}");
     let (cluster, said, _) = read(TRAP, Pairing::Original);
     assert_eq!((ports(&cluster), said.as_str()), ([10000, 10003, 9995, 10001], ""));
-}
-
-/// A cluster of three tiers.
-fn cluster_text(samplers: usize, l1: usize) -> String {
-    format!(
-        r#"
-daemons:
-  - {{names: &s "s[1-{samplers}]", hosts: "n[1-{samplers}]",
-      endpoints: [{{names: &se "s[1-{samplers}]-ep", ports: 411, maestro_comm: True}}]}}
-  - {{names: &a "a[1-{l1}]", hosts: "m[1-{l1}]", endpoints: [{{names: &ae "a[1-{l1}]-ep", ports: 411, maestro_comm: True}}]}}
-  - {{names: b, hosts: top, endpoints: [{{names: b-ep, ports: 411, maestro_comm: True}}]}}
-aggregators:
-  - daemons: *a
-    peers: [{{daemons: *s, endpoints: *se, reconnect: 2s, type: active, updaters: [{{interval: 1s, mode: auto}}]}}]
-  - daemons: b
-    peers: [{{daemons: *a, endpoints: *ae, reconnect: 2s, type: active, updaters: [{{interval: 1s}}]}}]
-samplers: [{{daemons: *s, plugins: [mem, vm]}}]
-plugins:
-  mem: {{name: meminfo, interval: 1s, config: [{{schema: meminfo}}]}}
-  vm: {{name: vmstat, interval: 2s, config: [{{schema: vmstat}}]}}
-"#
-    )
 }
 
 #[test]

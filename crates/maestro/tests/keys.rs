@@ -1,14 +1,19 @@
 //! Keys of a store, compared with those the original wrote; saving and loading on the embedded backend.
 #![expect(clippy::expect_used, reason = "helpers of tests end the test, saying why")]
 
+mod large;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use campanile_maestro::config::{self, Cluster, Pairing};
 use campanile_maestro::generate::{Generator, Style};
-use campanile_maestro::keys::{self, Layout, Origin, Source, from_keys, load, save, to_keys};
+use campanile_maestro::keys::{self, Layout, Origin, SaveError, Source, from_keys, load, save, to_keys};
 use campanile_store::embedded::EmbeddedStore;
-use campanile_store::{Change, Committed, Store};
+use campanile_store::etcd::{EtcdStore, read_cluster_file};
+use campanile_store::{Change, Committed, Prefix, Revision, Session, Snapshot, Store, StoreError, Watch};
+use campanile_testkit::Etcd;
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
@@ -44,6 +49,9 @@ const SAMPLES: [(&str, &str, &str); 2] = [
     ("cluster-6.yaml", "etcd-producers.txt", "/lab6/"),
     ("cluster-advertisers.yaml", "etcd-advertisers.txt", "/adv/"),
 ];
+
+/// How long anything may take before a test gives up.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 fn origin(text: &str) -> Origin<'_> {
     Origin { text, pairing: Pairing::Written }
@@ -136,4 +144,133 @@ async fn a_save_writes_the_difference_and_is_loaded_as_it_was() {
     assert_eq!(loaded.cluster.extension.probe.strikes, 5);
     assert_eq!(loaded.problems.len(), 1, "{:?}", loaded.problems);
     assert_eq!(keys::LAST_UPDATED, "last_updated");
+}
+
+fn store_of(etcd: &Etcd) -> EtcdStore {
+    let dir = tempfile::tempdir().expect("a directory can be made");
+    let path = dir.path().join("etcd.yaml");
+    std::fs::write(&path, etcd.cluster_file()).expect("it can be written");
+    let (file, diagnostics) = read_cluster_file(&path);
+    assert!(diagnostics.is_empty(), "{}", diagnostics.render(false));
+    EtcdStore::open(&file).expect("it opens")
+}
+
+/// A store whose user is killed after so many changes.
+#[derive(Debug)]
+struct Mortal<'s> {
+    store: &'s EtcdStore,
+    changes_left: AtomicUsize,
+}
+
+impl<'s> Mortal<'s> {
+    fn after(changes: usize, store: &'s EtcdStore) -> Self {
+        Self { store, changes_left: AtomicUsize::new(changes) }
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for Mortal<'_> {
+    async fn read(&self, prefix: &Prefix) -> Result<Snapshot, StoreError> {
+        self.store.read(prefix).await
+    }
+
+    async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
+        let left = self.changes_left.load(Ordering::Relaxed);
+        if left == 0 {
+            return Err(StoreError::Config("killed".to_owned()));
+        }
+        let committed = self.store.commit(change).await?;
+        self.changes_left.store(left - 1, Ordering::Relaxed);
+        Ok(committed)
+    }
+
+    async fn watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, StoreError> {
+        self.store.watch(prefix, after).await
+    }
+
+    async fn open_session(&self, ttl_ms: u64) -> Result<Box<dyn Session>, StoreError> {
+        self.store.open_session(ttl_ms).await
+    }
+
+    fn describe(&self) -> String {
+        self.store.describe()
+    }
+}
+
+/// The keys that are stored below a cluster's prefix, and whether a save is under way.
+async fn stored(store: &dyn Store, layout: &Layout) -> (BTreeMap<String, String>, bool) {
+    let shared = store.read(&layout.shared).await.expect("it reads");
+    let mut below: BTreeMap<String, String> = BTreeMap::new();
+    for (key, value) in shared.keys {
+        below.extend(layout.shared.strip(&key).map(|path| (path.to_owned(), value)));
+    }
+    below.remove(keys::LAST_UPDATED);
+    let own = store.read(&layout.own).await.expect("it reads");
+    (below, own.keys.keys().any(|key| key.ends_with("config/saving")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_save_in_steps_is_whole_for_readers_and_one_cut_short_is_finished_or_undone() {
+    let Some(etcd) = Etcd::start(1) else { return };
+    let store = store_of(&etcd);
+    let layout = Layout::of("big").expect("a good name");
+    let small_text = text("cluster-6.yaml");
+    let (small, large_text) = (parse(&small_text), large::cluster_text(1_500, 4));
+    let large = parse(&large_text);
+    let first = save(&store, &layout, &small, origin(&small_text), 100.0).await.expect("it saves");
+    assert_eq!(first.steps, 1);
+    let after = first.revision.expect("it was written");
+    let mut watch = store.watch(&layout.shared, after).await.expect("it is watched");
+
+    // Killed after the mark and the first step.
+    let dying = Mortal::after(2, &store);
+    let cut = save(&dying, &layout, &large, origin(&large_text), 200.0).await;
+    assert!(matches!(cut, Err(SaveError::Store(StoreError::Config(_)))), "{cut:?}");
+    let (below, saving) = stored(&store, &layout).await;
+    assert!(saving && below.len() > 2_000, "{} keys", below.len());
+    let loaded = load(&store, &layout).await.expect("it reads").expect("it is there");
+    assert_eq!((loaded.source, &loaded.cluster), (Source::Text, &small), "the last whole save");
+
+    // The next save of the same finishes it.
+    let finished = save(&store, &layout, &large, origin(&large_text), 300.0).await.expect("it saves");
+    assert!(finished.steps > 3, "{} steps", finished.steps);
+    assert!(finished.difference.added.len() < to_keys(&large).len(), "what was there is not written again");
+    assert_eq!(stored(&store, &layout).await, (to_keys(&large), false));
+    let loaded = load(&store, &layout).await.expect("it reads").expect("it is there");
+    assert_eq!((loaded.source, &loaded.cluster), (Source::Text, &large));
+
+    // The original looks at `last_updated` alone: it saw nothing of the first attempt, and the second one at its end.
+    let stamp = layout.last_updated();
+    let mut seen = 0;
+    let stamped = loop {
+        let event = tokio::time::timeout(PATIENCE, watch.next()).await.expect("there is news");
+        let campanile_store::WatchEvent::Changed { keys, .. } = event.expect("it is open") else { continue };
+        seen += keys.len();
+        if let Some(event) = keys.into_iter().find(|event| event.key == stamp) {
+            break event.value;
+        }
+    };
+    assert_eq!(stamped.as_deref(), Some("300.000000"));
+    assert!(seen > to_keys(&large).len(), "it came last");
+
+    // A save of something else that was cut short is undone by one of what was there before.
+    let other_text = large_text.replace("\"s[1-", "\"t[1-");
+    let dying = Mortal::after(3, &store);
+    let cut = save(&dying, &layout, &parse(&other_text), origin(&other_text), 400.0).await;
+    assert!(cut.is_err());
+    assert!(stored(&store, &layout).await.0.contains_key("daemons/t1/addr"));
+    save(&store, &layout, &large, origin(&large_text), 500.0).await.expect("it saves");
+    assert_eq!(stored(&store, &layout).await, (to_keys(&large), false));
+
+    // Two at once: one of them is stored, whole.
+    let other = parse(&other_text);
+    let saves = tokio::join!(
+        save(&store, &layout, &other, origin(&other_text), 600.0),
+        save(&store, &layout, &small, origin(&small_text), 700.0),
+    );
+    assert!(saves.0.is_ok() || saves.1.is_ok(), "{saves:?}");
+    let loaded = load(&store, &layout).await.expect("it reads").expect("it is there");
+    assert_eq!(loaded.source, Source::Text);
+    assert!(loaded.cluster == other || loaded.cluster == small);
+    assert_eq!(stored(&store, &layout).await, (to_keys(&loaded.cluster), false));
 }

@@ -26,6 +26,8 @@ Without --cluster the configuration is kept in an embedded database (--store).
 Exit codes:
   0 done; 1 the store, a file or a daemon failed; 2 wrong options, or a file is
   wrong")]
+// The default of the original, whose maestro has none; ours has another.
+#[command(mut_arg("prefix", |arg| arg.default_value("unknown")))]
 pub(crate) struct Args {
     /// The cluster's file
     #[arg(long = "ldms_config", alias = "ldms-config", value_name = "FILE")]

@@ -198,6 +198,7 @@ mod tests {
              maestro_members: [{host: orion-01, port: 4411}]\n",
         );
         assert!(said.is_empty(), "{}", said.render(false));
+        assert_eq!(file.name, "orion");
         assert_eq!(addresses(&file.members), "orion-01:2379 orion-02:2379");
         assert_eq!(addresses(&file.maestro_members), "orion-01:4411");
     }

@@ -1,19 +1,17 @@
-//! Real etcd, one member or several, on ports of its own.
+//! Stores on real etcd, and certificates for it.
 
-use std::net::TcpStream;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use campanile_store::etcd::{ClusterFile, EtcdStore, Member, Timeouts};
-use campanile_testkit::{Daemon, free_port, require_program, wait_until};
-use tempfile::TempDir;
+use campanile_testkit::{Etcd, require_program};
 
-/// A cluster, which ends with the test.
+/// A cluster, which ends with the test, and the file that names it.
 pub(crate) struct Cluster {
-    pub(crate) members: Vec<Daemon>,
+    pub(crate) etcd: Etcd,
     pub(crate) file: ClusterFile,
-    pub(crate) dir: TempDir,
 }
 
 /// Options that give every member certificates, and want one of its clients.
@@ -26,51 +24,23 @@ pub(crate) struct Certificates {
 impl Cluster {
     /// Starts so many members; none where etcd is missing.
     pub(crate) fn start(count: usize) -> Option<Self> {
-        Self::start_with(count, None)
+        Etcd::start(count).map(Self::of)
     }
 
-    pub(crate) fn start_with(count: usize, tls: Option<&Certificates>) -> Option<Self> {
-        let program = require_program("etcd", "run `make setup` as root, or install etcd-server")?;
-        let dir = TempDir::new().unwrap();
-        let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
-        let initial: Vec<String> =
-            ports.iter().enumerate().map(|(n, (_, peer))| format!("m{n}=http://127.0.0.1:{peer}")).collect();
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let members = ports.iter().enumerate().map(|(n, (client, peer))| {
-            let mut command = Command::new(&program);
-            let client = format!("{scheme}://127.0.0.1:{client}");
-            let peer = format!("http://127.0.0.1:{peer}");
-            command
-                .args(["--name", &format!("m{n}"), "--data-dir"])
-                .arg(dir.path().join(format!("m{n}")))
-                .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
-                .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-                .args(["--initial-cluster", &initial.join(","), "--initial-cluster-state", "new"])
-                .args(["--logger", "zap"]);
-            if let Some(tls) = tls {
-                command.arg("--cert-file").arg(&tls.cert).arg("--key-file").arg(&tls.key);
-                command.arg("--trusted-ca-file").arg(&tls.ca).arg("--client-cert-auth");
-            }
-            Daemon::spawn("etcd", command)
-        });
-        let members = members.collect();
-        let addresses = ports.iter().map(|(client, _)| Member { host: "127.0.0.1".into(), port: *client });
-        let file = ClusterFile { members: addresses.collect(), ..ClusterFile::default() };
-        let mut cluster = Self { members, file, dir };
-        for member in 0..count {
-            cluster.wait_for(member);
-        }
-        Some(cluster)
+    /// Starts one member that serves over TLS, to those who have a certificate.
+    pub(crate) fn start_with(tls: &Certificates) -> Option<Self> {
+        let option = |name: &str, file: &Path| [OsString::from(name), file.into()];
+        let mut options = vec![OsString::from("--client-cert-auth")];
+        options.extend(option("--cert-file", &tls.cert));
+        options.extend(option("--key-file", &tls.key));
+        options.extend(option("--trusted-ca-file", &tls.ca));
+        Etcd::start_with(1, "https", &options).map(Self::of)
     }
 
-    /// Waits until a member listens for clients, which it does when it is ready for them.
-    pub(crate) fn wait_for(&mut self, member: usize) {
-        let port = self.file.members[member].port;
-        let daemon = &mut self.members[member];
-        wait_until(Duration::from_secs(60), "etcd listens for clients", || {
-            assert!(daemon.is_running(), "etcd ended: {}", daemon.output());
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
+    fn of(etcd: Etcd) -> Self {
+        let members = etcd.ports().iter().map(|port| Member { host: "127.0.0.1".into(), port: *port });
+        let file = ClusterFile { members: members.collect(), ..ClusterFile::default() };
+        Self { etcd, file }
     }
 
     pub(crate) fn store(&self) -> EtcdStore {
@@ -79,7 +49,8 @@ impl Cluster {
 
     /// The store as somebody sees it who soon gives up.
     pub(crate) fn impatient_store(&self) -> EtcdStore {
-        let timeouts = Timeouts { call: Duration::from_secs(3), ..Timeouts::default() };
+        let soon = Duration::from_secs(1);
+        let timeouts = Timeouts { connect: soon, request: soon, bulk: soon, call: soon };
         EtcdStore::open_with(&self.file, timeouts).unwrap()
     }
 

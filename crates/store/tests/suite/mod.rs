@@ -60,9 +60,11 @@ pub(crate) async fn contract(store: Arc<dyn Store>) {
     prefixes_end_at_the_slash(&*store).await;
     guards_hold_a_change_back_as_a_whole(&*store).await;
     thousands_of_keys_are_one_revision(&*store).await;
-    a_watch_reports_all_changes_in_order(&*store).await;
-    one_of_many_writers_wins(&store).await;
-    sessions_hold_keys_and_lose_them(&store).await;
+    // Sessions take their time; what else there is can be looked at meanwhile.
+    tokio::join!(sessions_hold_keys_and_lose_them(&store), async {
+        a_watch_reports_all_changes_in_order(&*store).await;
+        one_of_many_writers_wins(&store).await;
+    });
 }
 
 async fn prefixes_end_at_the_slash(store: &dyn Store) {
@@ -172,7 +174,7 @@ async fn sessions_hold_keys_and_lose_them(store: &Arc<dyn Store>) {
     assert_eq!(next_change(&mut watch).await.1, [event("/t/s/member/two", Some("here"))]);
     // Renewed beyond its time.
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_millis(3500) {
+    while begun.elapsed() < Duration::from_millis(2500) {
         assert!(one.is_valid() && one.valid_until() > Instant::now());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

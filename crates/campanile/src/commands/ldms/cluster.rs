@@ -8,7 +8,7 @@ use campanile_maestro::config::{self, Cluster, Pairing};
 use campanile_maestro::keys::Layout;
 use campanile_store::embedded::EmbeddedStore;
 use campanile_store::etcd::{EtcdStore, read_cluster_file};
-use campanile_store::{Store, StoreError};
+use campanile_store::{Snapshot, Store, StoreError};
 use campanile_yaml::Diagnostics;
 
 use crate::failure::Failure;
@@ -73,7 +73,7 @@ pub(crate) struct StoreArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "cluster")]
     pub(crate) store: Option<PathBuf>,
     /// Name of the LDMS cluster: the beginning of its keys
-    #[arg(long, value_name = "NAME", default_value = "unknown")]
+    #[arg(long, value_name = "NAME", default_value = "cluster")]
     pub(crate) prefix: String,
 }
 
@@ -112,6 +112,31 @@ impl StoreArgs {
         }
         let dir = self.directory()?;
         Ok(Box::new(EmbeddedStore::open(&dir).await.map_err(failed)?))
+    }
+
+    /// Opens the store for looking only: an embedded database that is not there is not made.
+    ///
+    /// # Errors
+    /// As [`StoreArgs::open`]; or there is no database.
+    pub(crate) async fn open_existing(&self) -> Result<Box<dyn Store>, Failure> {
+        if self.cluster.is_none() {
+            let file = EmbeddedStore::file_in(&self.directory()?);
+            if !file.exists() {
+                return Err(Failure::World(anyhow!("nothing has been saved yet: there is no {}", file.display())));
+            }
+        }
+        self.open().await
+    }
+
+    /// What is stored below the prefix of the cluster; nothing where there is no database yet.
+    ///
+    /// # Errors
+    /// When the store cannot be opened or read.
+    pub(crate) async fn stored(&self, layout: &Layout) -> Result<Snapshot, Failure> {
+        if self.cluster.is_none() && !EmbeddedStore::file_in(&self.directory()?).exists() {
+            return Ok(Snapshot::default());
+        }
+        self.open().await?.read(&layout.shared).await.map_err(failed)
     }
 }
 

@@ -97,13 +97,13 @@ pub(crate) fn load(args: &LoadArgs) -> Outcome {
 pub(crate) fn save(file: &ClusterFile, store_args: &StoreArgs, how: &HowArgs) -> Outcome {
     let layout = store_args.layout()?;
     runtime::block_on(async {
-        let store = store_args.open().await?;
-        let stored = store.read(&layout.shared).await.map_err(failed)?;
+        let stored = store_args.stored(&layout).await?;
         let difference = Difference::between(&layout, &stored, &file.cluster);
         output::print(&difference::render(&difference, how.full))?;
         if how.dry_run {
             return output::print("nothing saved (--dry-run)\n");
         }
+        let store = store_args.open().await?;
         let origin = Origin { text: &file.text, pairing: how.pairing.into() };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let saved =
@@ -125,7 +125,7 @@ pub(crate) fn diff(args: &DiffArgs) -> Outcome {
     let file = cluster::read(&args.file, args.pairing)?;
     let layout = args.store.layout()?;
     let difference = runtime::block_on(async {
-        let store = args.store.open().await?;
+        let store = args.store.open_existing().await?;
         let stored = store.read(&layout.shared).await.map_err(failed)?;
         Ok::<_, Failure>(Difference::between(&layout, &stored, &file.cluster))
     })??;
@@ -145,17 +145,19 @@ pub(crate) fn diff(args: &DiffArgs) -> Outcome {
 pub(crate) fn export(args: &ExportArgs) -> Outcome {
     let layout = args.store.layout()?;
     runtime::block_on(async {
-        let store = args.store.open().await?;
+        let store = args.store.open_existing().await?;
+        let nothing =
+            || Failure::World(anyhow!("nothing is stored below {} in {}", layout.shared, store.describe()));
         if args.keys {
             let stored = store.read(&layout.shared).await.map_err(failed)?;
             if stored.keys.is_empty() {
-                return Err(Failure::World(anyhow!("nothing is stored below {}", layout.shared)));
+                return Err(nothing());
             }
             let lines: String = stored.keys.iter().map(|(key, value)| format!("{key}\t{value}\n")).collect();
             return output::print(&lines);
         }
         let Some(loaded) = keys::load(&*store, &layout).await.map_err(failed)? else {
-            return Err(Failure::World(anyhow!("nothing is stored below {}", layout.shared)));
+            return Err(nothing());
         };
         for problem in &loaded.problems {
             output::print_error(&format!("warning: {problem}\n"));

@@ -43,7 +43,7 @@ Exit codes:
   nothing was sent)")]
 pub(crate) struct Args {
     /// HOST:PORT of the daemon, or a hostlist of several (unless --hosts is given); then the words of one command
-    #[arg(value_name = "HOST:PORT] [COMMAND", required_unless_present = "hosts")]
+    #[arg(value_name = "HOST:PORT] [COMMAND")]
     words: Vec<String>,
     /// The daemons, as a hostlist; the port is 411 unless named
     #[arg(long, value_name = "HOSTLIST:PORT")]
