@@ -2,7 +2,7 @@
 //! environment variable `LDMSD` names. Without it nothing is tested there: it is for runs by hand, such as
 //!
 //! ```text
-//! LDMSD=/opt/ldms/sbin/ldmsd cargo nextest run -p campanile-ldms -E 'test(real)'
+//! LDMSD=/usr/sbin/ldmsd cargo nextest run -p campanile-ldms -E 'test(real)'
 //! ```
 
 mod common;

@@ -213,4 +213,25 @@ proptest! {
             let _ = from_keys(&to_keys(&cluster));
         }
     }
+
+    #[test]
+    fn keys_that_somebody_has_mangled_are_read_without_a_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..4, "[/a-z0-9,\\[\\]-]{0,8}"), 1..8)
+    ) {
+        let mut keys = to_keys(&read(GOOD, Pairing::Written).0);
+        for (at, change, text) in changes {
+            let Some(key) = keys.keys().nth(at.index(keys.len().max(1))).cloned() else { break };
+            let value = keys.remove(&key).unwrap_or_default();
+            match change {
+                0 => {}
+                1 => drop(keys.insert(key, text)),
+                2 => drop(keys.insert(format!("{key}/{text}"), value)),
+                _ => drop(keys.insert(key.rsplit_once('/').map_or(text, |(above, _)| above.to_owned()), value)),
+            }
+        }
+        let (cluster, _) = from_keys(&keys);
+        let _ = Generator::new(&cluster, Style::Complete).all().count();
+        let _ = Summary::of(&cluster);
+        let _ = from_keys(&to_keys(&cluster));
+    }
 }

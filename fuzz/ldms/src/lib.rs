@@ -4,6 +4,7 @@
 use bytes::{Bytes, BytesMut};
 use campanile_ldms::auth::Auth;
 use campanile_ldms::link::{Event, Handshake, Link};
+use campanile_ldms::sim::config_file;
 use campanile_ldms::wire::connect::ConnectMessage;
 use campanile_ldms::wire::lookup::Rendezvous;
 use campanile_ldms::wire::record::{Assembler, Header};
@@ -95,7 +96,7 @@ pub fn links(data: &[u8]) {
     }
 }
 
-/// What people write: hostlists, commands, intervals.
+/// What people write: hostlists, commands and files of them, intervals.
 pub fn texts(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Ok(names) = hostlist::expand(&text)
@@ -108,4 +109,5 @@ pub fn texts(data: &[u8]) {
     if let Ok(Some(request)) = command::parse(&text) {
         let _ = command::render(&request);
     }
+    let _ = config_file::read(&text);
 }

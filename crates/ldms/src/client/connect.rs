@@ -147,3 +147,19 @@ pub(crate) fn random_number() -> u64 {
         _ => fastrand::u64(..),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn small_messages_go_at_once_and_a_host_that_vanishes_is_noticed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let stream = open(&Endpoint::sock("127.0.0.1", port)).await.unwrap();
+        assert!(stream.nodelay().unwrap());
+        let fd = stream.as_fd();
+        assert!(sockopt::socket_keepalive(fd).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(fd).unwrap(), Duration::from_secs(10));
+    }
+}

@@ -63,8 +63,11 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_a_link_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), open_first in any::<bool>()) {
-        let mut link = if open_first { open(&Auth::None, false, 64).0 } else { Link::listen(handshake(Auth::None, false)) };
+    fn no_bytes_make_a_link_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..400), open_first in any::<bool>(), secret in any::<bool>()
+    ) {
+        let auth = if secret { ovis("secret word") } else { Auth::None };
+        let mut link = if open_first { open(&auth, false, 64).0 } else { Link::listen(handshake(auth, false)) };
         link.feed(&bytes);
         while let Ok(Some(event)) = link.poll() {
             if matches!(event, Event::Requested(_)) {

@@ -122,7 +122,10 @@ impl StoreArgs {
         if self.cluster.is_none() {
             let file = EmbeddedStore::file_in(&self.directory()?);
             if !file.exists() {
-                return Err(Failure::World(anyhow!("nothing has been saved yet: there is no {}", file.display())));
+                return Err(Failure::World(anyhow!(
+                    "nothing has been saved yet: there is no {}",
+                    file.display()
+                )));
             }
         }
         self.open().await
