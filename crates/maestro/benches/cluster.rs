@@ -28,12 +28,10 @@ const ROUNDS: usize = 9;
 
 fn main() {
     let mut rows: Vec<(String, Vec<String>)> = Vec::new();
-    let mut column = 0;
-    let mut note =
-        |column: usize, what: &str, figure: String| match rows.iter_mut().find(|(known, _)| known == what) {
-            Some((_, figures)) => figures.push(figure),
-            None => rows.push((what.to_owned(), [vec!["–".to_owned(); column], vec![figure]].concat())),
-        };
+    let mut note = |what: &str, figure: String| match rows.iter_mut().find(|(known, _)| known == what) {
+        Some((_, figures)) => figures.push(figure),
+        None => rows.push((what.to_owned(), vec![figure])),
+    };
     let etcd = Etcd::start(1);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     for (samplers, aggregators) in SIZES {
@@ -41,37 +39,22 @@ fn main() {
         let before = rss_of(std::process::id()).unwrap_or(0);
         let cluster = read(&text);
         let grown = rss_of(std::process::id()).unwrap_or(0).saturating_sub(before);
-        note(column, "read and checked", median(|| drop(black_box(read(&text)))));
+        note("read and checked", median(|| read(&text)));
         let generate = |cluster: &Cluster| {
             let files = Generator::new(cluster, Style::Original);
             files.all().map(|(_, file)| file.text.len()).sum::<usize>()
         };
-        note(column, "files of all daemons generated", median(|| drop(black_box(generate(&cluster)))));
-        note(
-            column,
-            "all of it: read, checked, generated",
-            median(|| drop(black_box(generate(&read(&text))))),
-        );
-        note(column, "memory of the cluster, about", format!("{:.1} MiB", grown as f64 / 1024.0 / 1024.0));
-        note(column, "keys", to_keys(&cluster).len().to_string());
+        note("files of all daemons generated", median(|| generate(&cluster)));
+        note("all of it: read, checked, generated", median(|| generate(&read(&text))));
+        note("memory of the cluster, about", format!("{:.1} MiB", grown as f64 / 1024.0 / 1024.0));
+        note("keys", to_keys(&cluster).len().to_string());
         if let Some(etcd) = &etcd {
-            runtime.block_on(stored(
-                &etcd_store(etcd),
-                "etcd",
-                samplers,
-                &cluster,
-                &text,
-                &mut |what, figure| {
-                    note(column, what, figure);
-                },
-            ));
+            let store = etcd_store(etcd);
+            runtime.block_on(stored(&store, "etcd", samplers, &cluster, &text, &mut note));
         }
         let dir = tempfile::tempdir().unwrap();
         let embedded = runtime.block_on(EmbeddedStore::open(dir.path())).unwrap();
-        runtime.block_on(stored(&embedded, "embedded", samplers, &cluster, &text, &mut |what, figure| {
-            note(column, what, figure);
-        }));
-        column += 1;
+        runtime.block_on(stored(&embedded, "embedded", samplers, &cluster, &text, &mut note));
     }
     println!("| samplers | {} |", SIZES.map(|(samplers, _)| samplers.to_string()).join(" | "));
     println!("|---|{}", "---|".repeat(SIZES.len()));
@@ -129,12 +112,12 @@ fn ms(time: Duration) -> String {
     if ms < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }
 }
 
-fn median(mut work: impl FnMut()) -> String {
+fn median<T>(mut work: impl FnMut() -> T) -> String {
     let all = Instant::now();
     let mut times = Vec::new();
     while times.len() < ROUNDS && (times.is_empty() || all.elapsed() < BUDGET) {
         let begin = Instant::now();
-        work();
+        drop(black_box(work()));
         times.push(begin.elapsed());
     }
     times.sort();

@@ -113,6 +113,12 @@ fn what_is_odd_gets_a_warning_and_the_file_is_used() {
 }
 
 #[test]
+fn daemons_whose_hosts_are_wrong_are_no_further_error_where_they_are_named() {
+    let (_, said, errors) = read(&GOOD.replace(r#"hosts: "n[1-4]""#, r#"hosts: "n[1-3]""#), Pairing::Written);
+    assert_eq!(errors, 1, "{said}");
+}
+
+#[test]
 fn several_flaws_are_all_told_at_once() {
     let text = GOOD.replace("411", "x").replace("reconnect: 2s", "reconnect: soon").replace("[mem]", "[men]");
     let (_, said, errors) = read(&text, Pairing::Written);

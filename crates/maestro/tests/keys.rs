@@ -215,8 +215,11 @@ async fn a_save_in_steps_is_whole_for_readers_and_one_cut_short_is_finished_or_u
     let store = store_of(&etcd);
     let layout = Layout::of("big").expect("a good name");
     let small_text = text("cluster-6.yaml");
-    let (small, large_text) = (parse(&small_text), large::cluster_text(1_500, 4));
-    let large = parse(&large_text);
+    // Long names: etcd's limit is one of bytes, and fewer keys are less work.
+    let long = "o".repeat(90);
+    let named = |letter: char| format!("\"{letter}{long}[1-");
+    let large_text = large::cluster_text(600, 4).replace("\"s[1-", &named('s'));
+    let (small, large) = (parse(&small_text), parse(&large_text));
     let first = save(&store, &layout, &small, origin(&small_text), 100.0).await.expect("it saves");
     assert_eq!(first.steps, 1);
     let after = first.revision.expect("it was written");
@@ -248,16 +251,16 @@ async fn a_save_in_steps_is_whole_for_readers_and_one_cut_short_is_finished_or_u
     assert!(seen > to_keys(&large).len(), "it came last");
 
     // Killed half-way: readers keep to the last whole save, and the next one undoes what had been done.
-    let other_text = large_text.replace("\"s[1-", "\"t[1-");
+    let other_text = large_text.replace(&named('s'), &named('t'));
     let other = parse(&other_text);
     let dying = Mortal::after(3, &store);
     let cut = save(&dying, &layout, &other, origin(&other_text), 400.0).await;
     assert!(cut.is_err());
-    assert!(stored(&store, &layout).await.0.contains_key("daemons/t1/addr"));
+    assert!(stored(&store, &layout).await.0.contains_key(&format!("daemons/t{long}1/addr")));
     let loaded = load(&store, &layout).await.expect("it reads").expect("it is there");
     assert_eq!((loaded.source, &loaded.cluster), (Source::Text, &large));
     let undone = save(&store, &layout, &large, origin(&large_text), 500.0).await.expect("it saves");
-    assert!(undone.difference.removed.len() >= 8_000, "{} keys", undone.difference.removed.len());
+    assert!(undone.difference.removed.len() >= 3_000, "{} keys", undone.difference.removed.len());
     assert_eq!(stored(&store, &layout).await, (to_keys(&large), false));
 
     // Two at once: one of them is stored, whole.

@@ -56,7 +56,9 @@ fn read_entry<'d>(entry: Node<'d>, fields: &mut Fields, daemons: &mut Daemons<'d
     for endpoint in endpoints.into_iter().flatten() {
         columns.extend(read_endpoints(endpoint, fields, &names));
     }
-    let Some(hosts) = hosts else { return };
+    // A fault of the hosts has been told. That these daemons exist is true all the same, and whoever refers to them is
+    // not at fault as well.
+    let hosts = hosts.unwrap_or_else(|| names.list.to_vec());
     let mut columns: Vec<_> = columns.into_iter().map(Vec::into_iter).collect();
     for (name, host) in names.list.iter().zip(hosts) {
         let endpoints = columns.iter_mut().filter_map(Iterator::next).collect();
