@@ -285,6 +285,9 @@ async fn holds(txn: &mut SqliteConnection, guard: &Guard) -> Result<bool, sqlx::
     })
 }
 
+/// Changes of keys that one statement carries: what a large save takes is the number of its statements.
+const CHANGES_PER_STATEMENT: usize = 1_000;
+
 /// Writes and deletes keys as one revision, with its events; forgets old ones.
 async fn apply<'k>(
     txn: &mut SqliteConnection,
@@ -293,18 +296,24 @@ async fn apply<'k>(
 ) -> Result<Revision, sqlx::Error> {
     let raised = "UPDATE state SET revision = revision + 1 RETURNING revision";
     let revision: i64 = sqlx::query_scalar(raised).fetch_one(&mut *txn).await?;
-    for (number, (key, value)) in keys.enumerate() {
-        let changed = match value {
-            Some(value) => {
-                let put = sqlx::query("INSERT OR REPLACE INTO keys VALUES (?, ?, ?)");
-                put.bind(key).bind(value).bind(lease).execute(&mut *txn).await?
-            }
-            None => sqlx::query("DELETE FROM keys WHERE key = ?").bind(key).execute(&mut *txn).await?,
-        };
-        if changed.rows_affected() > 0 {
-            let number = i64::try_from(number).unwrap_or(i64::MAX);
-            let event = sqlx::query("INSERT INTO events VALUES (?, ?, ?, ?)");
-            event.bind(revision).bind(number).bind(key).bind(value).execute(&mut *txn).await?;
+    let changes: Vec<_> = keys.enumerate().map(|(number, (key, value))| (number, key, value)).collect();
+    let same_kind = changes.chunk_by(|(_, _, one), (_, _, next)| one.is_some() == next.is_some());
+    for part in same_kind.flat_map(|kind| kind.chunks(CHANGES_PER_STATEMENT)) {
+        let puts = part.first().is_some_and(|(_, _, value)| value.is_some());
+        let rows = serde_json::to_string(part).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        if puts {
+            let put = "INSERT OR REPLACE INTO keys SELECT value ->> 1, value ->> 2, ? FROM json_each(?)";
+            sqlx::query(put).bind(lease).bind(&rows).execute(&mut *txn).await?;
+            let events =
+                "INSERT INTO events SELECT ?, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)";
+            sqlx::query(events).bind(revision).bind(&rows).execute(&mut *txn).await?;
+        } else {
+            // Only what was there can end.
+            let events = "INSERT INTO events SELECT ?, value ->> 0, value ->> 1, NULL FROM json_each(?) \
+                          WHERE value ->> 1 IN (SELECT key FROM keys)";
+            sqlx::query(events).bind(revision).bind(&rows).execute(&mut *txn).await?;
+            let delete = "DELETE FROM keys WHERE key IN (SELECT value ->> 1 FROM json_each(?))";
+            sqlx::query(delete).bind(&rows).execute(&mut *txn).await?;
         }
     }
     let forgotten = revision - KEPT_REVISIONS;
