@@ -23,6 +23,14 @@ impl Manager {
         debug_assert!(is_first, "compose files are named once");
     }
 
+    /// The docker service that is kept as this instance, and docker; `None` if it is no docker instance.
+    pub(crate) fn service_of(&self, instance_id: &str) -> Option<(Dockers, String)> {
+        let docker = self.shared.docker.get()?;
+        let state = self.lock();
+        let service = state.table.find(instance_id)?.instance.spec.service()?.to_owned();
+        Some((docker.clone(), service))
+    }
+
     /// Waits for news of docker; for ever where there is none.
     pub(crate) async fn docker_changed(&self) {
         match self.shared.docker.get() {

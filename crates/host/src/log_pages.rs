@@ -8,6 +8,7 @@ use campanile_wamp::error::uris;
 use campanile_wamp::{Dict, Value, WampError};
 use serde_json::json;
 
+use crate::drive::docker::Dockers;
 use crate::drive::logs::{From, LogStore, Page, Stream};
 use crate::manager::Manager;
 
@@ -15,8 +16,9 @@ use crate::manager::Manager;
 const DEFAULT_LINES: u64 = 100;
 /// A call that waits for more to come waits no longer than this.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-/// How often a call that waits looks.
+/// How often a call that waits looks at files, and how often it asks the docker engine.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+const ASK_EVERY: Duration = Duration::from_millis(500);
 
 /// What is asked of `.logs`.
 struct Question {
@@ -33,11 +35,12 @@ struct Question {
 /// `lines` (so many of the last ones), `offset` (where to read on: a number, or a dict by stream), `wait` (seconds to
 /// wait for more if there is nothing at the offset, at most ten).
 ///
-/// Answer: `{instance_id, streams: [{stream, offset, next_offset, end, skipped, text}]}`.
+/// Answer: `{instance_id, streams: [{stream, offset, next_offset, end, skipped, by_time, text}]}`. With `by_time` the
+/// offsets are no bytes but times, in nanoseconds since 1970: so with docker services, whose output the engine keeps.
 ///
 /// # Errors
 /// `wamp.error.invalid_argument` for odd arguments and for an instance that is not managed here;
-/// `wamp.error.runtime_error` when a file cannot be read.
+/// `wamp.error.runtime_error` when a file cannot be read, or the docker engine does not give it.
 pub async fn answer(
     manager: &Manager,
     logs: &Arc<LogStore>,
@@ -50,15 +53,21 @@ pub async fn answer(
         let why = format!("no instance {} is managed here", question.instance_id);
         return Err(WampError::new(uris::INVALID_ARGUMENT, why));
     }
+    let service = manager.service_of(&question.instance_id);
+    let pause = if service.is_some() { ASK_EVERY } else { LOOK_EVERY };
     let deadline = tokio::time::Instant::now() + question.wait;
     let question = Arc::new(question);
     loop {
-        let pages = read(&question, logs).await.map_err(|why| WampError::new(uris::RUNTIME_ERROR, why))?;
+        let pages = match &service {
+            Some((docker, service)) => read_docker(&question, docker, service).await,
+            None => read(&question, logs).await,
+        };
+        let pages = pages.map_err(|why| WampError::new(uris::RUNTIME_ERROR, why))?;
         let is_empty = pages.iter().all(|page| page.text.is_empty());
         if !is_empty || tokio::time::Instant::now() >= deadline {
             return Ok(json!({ "instance_id": question.instance_id, "streams": pages }).into());
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -69,6 +78,14 @@ async fn read(question: &Arc<Question>, logs: &Arc<LogStore>) -> Result<Vec<Page
         Ok(Err(error)) => Err(error.to_string()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+async fn read_docker(question: &Question, docker: &Dockers, service: &str) -> Result<Vec<Page>, String> {
+    let mut pages = Vec::new();
+    for stream in &question.streams {
+        pages.push(docker.read_output(service, *stream, question.begin(*stream)).await?);
+    }
+    Ok(pages)
 }
 
 impl Question {
@@ -105,12 +122,14 @@ impl Question {
         Ok(Self { instance_id, streams, lines, offsets: Stream::ALL.map(offset_of), wait })
     }
 
-    fn read(&self, store: &LogStore) -> std::io::Result<Vec<Page>> {
+    fn begin(&self, stream: Stream) -> From {
+        let offset = if stream == Stream::Stdout { self.offsets[0] } else { self.offsets[1] };
         let lines = usize::try_from(self.lines).unwrap_or(usize::MAX);
-        let begin = |stream: Stream| {
-            let offset = if stream == Stream::Stdout { self.offsets[0] } else { self.offsets[1] };
-            offset.map_or(From::LastLines(lines), From::Offset)
-        };
-        self.streams.iter().map(|stream| store.read(&self.instance_id, *stream, begin(*stream))).collect()
+        offset.map_or(From::LastLines(lines), From::Offset)
+    }
+
+    fn read(&self, store: &LogStore) -> std::io::Result<Vec<Page>> {
+        let page = |stream: &Stream| store.read(&self.instance_id, *stream, self.begin(*stream));
+        self.streams.iter().map(page).collect()
     }
 }

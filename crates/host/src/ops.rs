@@ -158,8 +158,11 @@ pub fn agent(
     if let Some(journal) = manager.journal() {
         builder = builder
             .journal(journal, &manager.shared.workers, &["update"])
-            .feed(FeedSpec::record(records::STATES))
-            .feed(FeedSpec::record(records::USAGE));
+            .feed(FeedSpec::record(records::STATES).max_blocks(records::MAX_INSTANCES))
+            .feed(
+                FeedSpec::record(records::USAGE)
+                    .max_blocks(records::MAX_INSTANCES * records::BLOCKS_PER_INSTANCE),
+            );
     }
     builder
         .process(process, move |context, params| {

@@ -53,17 +53,19 @@ pub(crate) async fn run(agent: Agent, manager: Manager) {
     }
 }
 
+/// Publishes all that is wanted; one that cannot be published holds up no other, and the first error is told.
 fn publish(agent: &Agent, manager: &Manager, is_wanted: impl Fn(&str) -> bool) -> Result<(), PublishError> {
     let data = manager.data();
+    let mut result = Ok(());
     let children = data["child_states"].as_array().into_iter().flatten();
     for child in children.filter(|child| child["instance_id"].as_str().is_some_and(&is_wanted)) {
         for (feed, message) in records::of_child(child, unix_now_s()) {
             match agent.publish(feed, Value::from(message)) {
                 // Without a router nobody could store it.
                 Ok(()) | Err(PublishError::NotConnected) => {}
-                Err(error) => return Err(error),
+                Err(error) => result = result.and(Err(error)),
             }
         }
     }
-    Ok(())
+    result
 }

@@ -3,7 +3,8 @@
 //! * `instance_states`: `state` (the word of OCS), `up` (1 or 0), `wanted` (1 if the target is up), `restarts`.
 //! * `instance_usage`: `memory_bytes`, `cpu_s`, `cpu_share` (of one core), for instances of which they are known.
 //!
-//! Each instance is a block. The tags of the InfluxDB publisher give the fields the same names for all of them, with
+//! Each instance is a block, and has another one for `cpu_share`: the fields of a block must always be the same, and
+//! the share is known later than the rest, from the second look at a process on. The tags of the InfluxDB publisher give the fields the same names for all of them, with
 //! the instance as a tag, so that one query draws them all. An instance-id goes into the line protocol unescaped there,
 //! so what could break a line becomes an underscore.
 
@@ -15,6 +16,10 @@ pub const STATES: &str = "instance_states";
 pub const USAGE: &str = "instance_usage";
 /// Without a change an instance is recorded so often, in seconds.
 pub const EVERY_S: u64 = 60;
+/// Instances that can be recorded; the fields of each are remembered by the feeds.
+pub const MAX_INSTANCES: usize = 10_000;
+/// Blocks of each instance at most.
+pub const BLOCKS_PER_INSTANCE: usize = 2;
 /// Changes are collected for so long, in milliseconds: a thousand launches are not a thousand looks at the table.
 pub const GATHER_MS: u64 = 1000;
 
@@ -29,28 +34,33 @@ pub fn of_child(child: &Value, now_s: f64) -> Vec<(&'static str, Value)> {
         ("wanted", json!(i32::from(child["target_state"] == "up"))),
         ("restarts", json!(child["restarts"].as_u64().unwrap_or(0))),
     ];
-    let mut messages = vec![(STATES, block(id, &states, now_s))];
+    let instance = plain(id);
+    let mut messages = vec![(STATES, block(&instance, &instance, &states, now_s))];
+    // A number that is an integer here and a float there would be two types of one field in InfluxDB.
     let number = |key: &str| child[key].as_f64();
     if let (Some(memory), Some(cpu_s)) = (number("memory_bytes"), number("cpu_s")) {
-        // A number that is an integer here and a float there would be two types of one field in InfluxDB.
-        let usage = [
-            ("memory_bytes", json!(memory)),
-            ("cpu_s", json!(cpu_s)),
-            ("cpu_share", json!(number("cpu_share").unwrap_or(0.0))),
-        ];
-        messages.push((USAGE, block(id, &usage, now_s)));
+        let usage = [("memory_bytes", json!(memory)), ("cpu_s", json!(cpu_s))];
+        messages.push((USAGE, block(&instance, &instance, &usage, now_s)));
+    }
+    if let Some(share) = number("cpu_share") {
+        let name = format!("{instance}.cpu_share");
+        messages.push((USAGE, block(&name, &instance, &[("cpu_share", json!(share))], now_s)));
     }
     messages
 }
 
-fn block(id: &str, fields: &[(&str, Value)], now_s: f64) -> Value {
+/// A name in which nothing can break a line of the line protocol.
+fn plain(id: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' };
-    let instance: String = id.chars().map(plain).collect();
+    id.chars().map(plain).collect()
+}
+
+fn block(name: &str, instance: &str, fields: &[(&str, Value)], now_s: f64) -> Value {
     let data: Map<String, Value> =
         fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     let tags: Map<String, Value> = fields
         .iter()
         .map(|(name, _)| ((*name).to_owned(), json!({ "_field": name, "instance": instance })))
         .collect();
-    json!({ "block_name": instance, "timestamp": now_s, "data": data, "influxdb_tags": tags })
+    json!({ "block_name": name, "timestamp": now_s, "data": data, "influxdb_tags": tags })
 }

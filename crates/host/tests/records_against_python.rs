@@ -24,23 +24,33 @@ for line in sys.stdin:
     assert format_data(message, feed, 'json')
 ";
 
-fn event(feed: &'static str, message: serde_json::Value) -> String {
+fn feed(name: &str) -> Feed {
     let publisher = Publisher {
         agent_address: "observatory.hm-1".into(),
         agent_class: "HostManager".into(),
         session_id: "1.0".into(),
     };
-    let mut feed = Feed::new(FeedSpec::record(feed), &publisher);
-    feed.event(Value::from(message)).unwrap().to_json().to_string()
+    Feed::new(FeedSpec::record(name), &publisher)
 }
 
 #[test]
 fn the_influxdb_publisher_of_ocs_stores_states_and_usage() {
     let Some(python) = campanile_testkit::python() else { return };
-    let child = json!({"instance_id": "thermo 1,x", "next_action": "up", "target_state": "up", "restarts": 3,
-        "memory_bytes": 4096, "cpu_s": 1.5, "cpu_share": null});
-    let events: Vec<String> =
-        records::of_child(&child, 12.5).into_iter().map(|(feed, message)| event(feed, message)).collect();
+    let child = |cpu_share: serde_json::Value| {
+        json!({"instance_id": "thermo 1,x", "next_action": "up", "target_state": "up", "restarts": 3,
+            "memory_bytes": 4096, "cpu_s": 1.5, "cpu_share": cpu_share})
+    };
+    let (mut states, mut usage) = (feed(records::STATES), feed(records::USAGE));
+    // The share is not known at the first look; what is not known is not recorded.
+    let children = [child(json!(null)), child(json!(0.25))];
+    let events: Vec<String> = children
+        .iter()
+        .flat_map(|child| records::of_child(child, 12.5))
+        .map(|(name, message)| {
+            let feed = if name == records::STATES { &mut states } else { &mut usage };
+            feed.event(Value::from(message)).unwrap().to_json().to_string()
+        })
+        .collect();
     let mut command = Command::new(python);
     command.args(["-c", PROGRAM]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = command.spawn().unwrap();
@@ -50,18 +60,9 @@ fn the_influxdb_publisher_of_ocs_stores_states_and_usage() {
     let lines = String::from_utf8(output.stdout).unwrap();
     let place = "HostManager,";
     let fields: Vec<&str> = lines.lines().map(|line| line.split(' ').nth(1).unwrap()).collect();
-    assert_eq!(
-        fields,
-        [
-            "state=\"up\"",
-            "up=1i",
-            "wanted=1i",
-            "restarts=3i",
-            "memory_bytes=4096.0",
-            "cpu_s=1.5",
-            "cpu_share=0.0"
-        ]
-    );
+    let first = ["state=\"up\"", "up=1i", "wanted=1i", "restarts=3i", "memory_bytes=4096.0", "cpu_s=1.5"];
+    let second = first.iter().copied().chain(["cpu_share=0.25"]);
+    assert_eq!(fields, first.iter().copied().chain(second).collect::<Vec<_>>());
     for line in lines.lines() {
         assert!(line.starts_with(place) && line.contains("instance=thermo_1_x"), "{line}");
         assert!(line.ends_with(" 12500000000"), "{line}");

@@ -26,15 +26,16 @@ const RETRY_EVERY: Duration = Duration::from_millis(500);
 /// Show what an instance printed to its stdout and stderr
 ///
 /// A HostManager of this machine is asked through its control socket, so this works with the router away; when it does
-/// not run, the files it left are read. One of another machine is asked over the bus. Agents started by the HostManager
-/// of OCS leave nothing that could be read.
+/// not run, the files it left are read. One of another machine is asked over the bus. What docker services printed it
+/// gets from the docker engine, as long as their containers are there. Agents started by the HostManager of OCS leave
+/// nothing that could be read.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   campanile logs thermo1               the last 20 lines of each stream
   campanile logs thermo1 -n 200
   campanile logs thermo1 -f            go on until Ctrl-C, also over restarts
-  campanile logs thermo1 --since 10m   by the times that begin the lines
+  campanile logs thermo1 --since 10m   by the times that begin the lines, or that docker noted
 
 Exit codes:
   0 shown; 1 no such instance, or nobody has its logs; 2 wrong options or site
@@ -49,7 +50,7 @@ pub(crate) struct Args {
     /// Go on printing what comes
     #[arg(short, long)]
     follow: bool,
-    /// Only what is not older than that (30s, 10m, 2h), by the times that begin the lines
+    /// Only what is not older than that (30s, 10m, 2h), by the times that begin the lines, or that docker noted
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     since: Option<Duration>,
     /// Only this stream
@@ -204,6 +205,14 @@ async fn last_lines(
         }
     }
     let mut offset = 0;
+    if let Some(not_before_s) = not_before_s {
+        let end = source.page(stream, From::LastLines(0)).await.map_err(failed)?;
+        if end.by_time {
+            // Whoever keeps it knows when each line came, whatever it begins with.
+            offset = (not_before_s.max(0.0) * 1e9) as u64;
+            filter = Filter::new(None);
+        }
+    }
     let mut collected = Lines::default();
     let mut kept: VecDeque<String> = VecDeque::new();
     let limit = wanted.and_then(|wanted| usize::try_from(wanted).ok()).unwrap_or(usize::MAX);

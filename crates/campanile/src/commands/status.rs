@@ -1,5 +1,7 @@
 //! `campanile status`: what runs, what should, and why the two differ.
 
+use std::path::PathBuf;
+
 use campanile_ocs::site_config::{Mode, SiteArgs};
 
 use crate::client::{AccessArgs, Client, unix_now};
@@ -46,6 +48,9 @@ pub(crate) struct Args {
     /// Show the background loops of every manager instead, each with its last error
     #[arg(long, conflicts_with = "reload_config")]
     pub(crate) workers: bool,
+    /// With --workers: where the managers of this machine keep their state [default: as `campanile host`]
+    #[arg(long, value_name = "DIR", requires = "workers")]
+    pub(crate) state_dir: Option<PathBuf>,
     /// Print JSON, of the form that the manual describes
     #[arg(long)]
     pub(crate) json: bool,
@@ -63,7 +68,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
 async fn show(args: &Args) -> Outcome {
     if args.workers {
         let site = this_site::select(Mode::Control, &args.site)?.site;
-        return workers::show(&Managers::open(&site, None).await?, args.json).await;
+        return workers::show(&Managers::open(&site, args.state_dir.as_ref()).await?, args.json).await;
     }
     let client = if args.reload_config {
         Client::open_to_change(&args.site, &args.access).await?

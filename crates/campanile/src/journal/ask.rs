@@ -23,7 +23,9 @@ const PAGE_EVENTS: usize = 1000;
 /// No command takes more events than this from one manager.
 const MAX_EVENTS: usize = 200_000;
 /// The classes of agents that have a journal.
-const MANAGER_CLASSES: [&str; 4] = [crate::fleet::HOSTMANAGER_CLASS, "Maestro", "PoolManager", "Pool"];
+const MANAGER_CLASSES: [&str; 3] = [crate::fleet::HOSTMANAGER_CLASS, "CampanilePool", "Maestro"];
+/// The parts of a base directory in which the managers keep their states, by what they manage.
+const ROLES: [&str; 3] = [ROLE, "pool", "maestro"];
 
 /// Which events are wanted.
 #[derive(Clone, Debug, Default)]
@@ -172,13 +174,13 @@ impl Managers {
                 Ok((page, None))
             }
             Err(why) => {
-                let file = self.dir(id).join(journal::FILE);
-                match journal::read_file(&file, query).await {
-                    Ok(page) => {
-                        Ok((page, Some(format!("{id} does not answer; this is what it has left here"))))
+                for dir in self.dirs(id) {
+                    if let Ok(page) = journal::read_file(&dir.join(journal::FILE), query).await {
+                        let note = format!("{id} does not answer; this is what it has left here");
+                        return Ok((page, Some(note)));
                     }
-                    Err(_) => Err(why),
                 }
+                Err(why)
             }
         }
     }
@@ -226,11 +228,26 @@ impl Managers {
 
     /// The control socket of a manager of this machine.
     pub(crate) async fn local(&self, id: &str) -> Result<OcsClient, OcsError> {
-        let socket = self.dir(id).join(CONTROL_SOCKET);
+        let mut answer = self.knock(&self.dir(ROLE, id)).await;
+        for role in &ROLES[1..] {
+            if answer.is_err() {
+                answer = self.knock(&self.dir(role, id)).await;
+            }
+        }
+        answer
+    }
+
+    async fn knock(&self, dir: &std::path::Path) -> Result<OcsClient, OcsError> {
+        let socket = dir.join(CONTROL_SOCKET);
         OcsClient::connect(Endpoint::Unix(socket), ANSWER_TIMEOUT + Duration::from_secs(10)).await
     }
 
-    fn dir(&self, id: &str) -> PathBuf {
-        self.base.join(ROLE).join(file_name(&self.site.address(id)))
+    /// Where a manager of this id keeps its state on this machine, whatever it manages.
+    fn dirs(&self, id: &str) -> [PathBuf; ROLES.len()] {
+        ROLES.map(|role| self.dir(role, id))
+    }
+
+    fn dir(&self, role: &str, id: &str) -> PathBuf {
+        self.base.join(role).join(file_name(&self.site.address(id)))
     }
 }

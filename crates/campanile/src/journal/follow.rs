@@ -1,19 +1,22 @@
 //! Events as they happen.
 //!
-//! On the bus the feeds of all managers are one subscription; after each time that the router was away, what was missed
-//! is asked for by the last id that was seen. Without a router the managers of this machine are asked by their control
+//! On the bus the feeds of all managers are one subscription. Each message says after which id it comes, so a gap is
+//! noticed, whoever made it: a reader that is too slow, a manager that lost the bus. What was missed is asked for by the
+//! last id that was seen; so it is after each time that the router was away. Without a router the managers of this machine are asked by their control
 //! sockets, with calls that wait for the next event.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use campanile_control::journal::Event;
-use campanile_ocs::agent::events::{EVENTS, FEED};
+use campanile_ocs::agent::events::{AFTER, EVENTS, FEED};
 use campanile_ocs::client::{Endpoint, OcsClient};
 use campanile_wamp::Match;
 use campanile_wamp::net::client::{RegistrationState, State};
 use campanile_wamp::{Dict, Value};
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -58,13 +61,17 @@ async fn on_bus(
     let Some(bus) = client.bus() else { return Ok(()) };
     let root = &managers.site().hub.address_root;
     let (prefix, suffix) = (format!("{root}."), format!(".feeds.{FEED}"));
-    let (sender, mut live) = mpsc::channel::<(String, Event)>(MAX_WAITING);
+    let (sender, mut live) = mpsc::channel::<(String, News)>(MAX_WAITING);
+    let overflown = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&overflown);
     let handler = Arc::new(move |event: campanile_wamp::net::client::Event| {
         let manager = event.topic.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(&suffix));
         let message = event.args.first().map(Value::to_json).and_then(|args| args.get(0).cloned());
-        if let (Some(manager), Some(Ok(event))) = (manager, message.map(serde_json::from_value)) {
-            // What does not fit is missed here, and shown when its successor makes the gap known.
-            let _ = sender.try_send((manager.to_owned(), event));
+        if let (Some(manager), Some(Ok(news))) = (manager, message.map(serde_json::from_value)) {
+            // What does not fit is asked for when there is room again.
+            if sender.try_send((manager.to_owned(), news)).is_err() {
+                flag.store(true, Ordering::Release);
+            }
         }
     });
     let subscription = bus.subscribe(&format!("{root}..feeds.{FEED}"), Match::Wildcard, handler);
@@ -76,27 +83,19 @@ async fn on_bus(
             return Ok(());
         }
         for id in &ids {
-            let after = seen.get(id).copied();
-            if after.is_none() {
-                // It could not be asked before: what it says from now on is news.
-                continue;
-            }
-            let missed = Wanted { after, since: None, last: None, ..wanted.clone() };
-            for event in managers.events(id, &missed).await.map(|found| found.events).unwrap_or_default() {
-                seen.insert(id.clone(), event.id);
-                if print(id, &event).is_err() {
-                    return Ok(());
-                }
+            // One that could not be asked before has nothing but news.
+            if seen.contains_key(id) && catch_up(managers, wanted, id, &mut seen, print).await.is_err() {
+                return Ok(());
             }
         }
         loop {
+            if live.is_empty() && overflown.swap(false, Ordering::AcqRel) {
+                // The last ones may be missing, and no successor would show it.
+                break;
+            }
             tokio::select! {
-                Some((manager, event)) = live.recv() => {
-                    let is_news = seen.get(&manager).is_none_or(|id| event.id > *id);
-                    if is_news {
-                        seen.insert(manager.clone(), event.id);
-                    }
-                    if is_news && wanted.matches(&event) && print(&manager, &event).is_err() {
+                Some((manager, news)) = live.recv() => {
+                    if take(managers, wanted, &manager, &news, &mut seen, print).await.is_err() {
                         return Ok(());
                     }
                 }
@@ -110,6 +109,61 @@ async fn on_bus(
             }
         }
     }
+}
+
+/// A message of the feed.
+#[derive(Debug, Deserialize)]
+struct News {
+    #[serde(flatten)]
+    event: Event,
+    /// See [`AFTER`].
+    after: Option<u64>,
+}
+
+/// Whether events are missing between what was seen of a manager and this.
+fn is_gap(seen: Option<u64>, news: &News) -> bool {
+    matches!((seen, news.after), (Some(seen), Some(after)) if seen < after)
+}
+
+/// Prints an event, and before it those that are missing before it.
+async fn take(
+    managers: &Managers,
+    wanted: &Wanted,
+    manager: &str,
+    news: &News,
+    seen: &mut Seen,
+    print: &mut impl FnMut(&str, &Event) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let event = &news.event;
+    if is_gap(seen.get(manager).copied(), news) {
+        catch_up(managers, wanted, manager, seen, print).await?;
+    }
+    if seen.get(manager).is_some_and(|id| event.id <= *id) {
+        return Ok(());
+    }
+    seen.insert(manager.to_owned(), event.id);
+    if wanted.matches(event) { print(manager, event) } else { Ok(()) }
+}
+
+/// Prints what a manager has noted since the last event of it that was seen.
+async fn catch_up(
+    managers: &Managers,
+    wanted: &Wanted,
+    id: &str,
+    seen: &mut Seen,
+    print: &mut impl FnMut(&str, &Event) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let missed = Wanted { after: seen.get(id).copied(), since: None, last: None, ..wanted.clone() };
+    match managers.events(id, &missed).await {
+        Ok(found) => {
+            for event in found.events {
+                seen.insert(id.to_owned(), event.id);
+                print(id, &event)?;
+            }
+        }
+        Err(why) => output::print_error(&format!("note: what {id} did meanwhile is missing: {why}\n")),
+    }
+    Ok(())
 }
 
 /// Follows the managers of this machine, one call at a time for each.
@@ -172,5 +226,27 @@ async fn wait_for_events(
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn news(id: u64, after: Option<u64>) -> News {
+        let message = json!({"id": id, "time_ms": 1, "subject": "a", "kind": "state", "text": "is up",
+            AFTER: after});
+        serde_json::from_value(message).unwrap()
+    }
+
+    #[test]
+    fn a_gap_is_noticed_by_the_id_that_a_message_comes_after() {
+        assert!(!is_gap(None, &news(9, Some(8))), "of one that was never seen everything is news");
+        assert!(!is_gap(Some(5), &news(9, Some(5))));
+        assert!(is_gap(Some(5), &news(9, Some(6))));
+        assert!(is_gap(Some(5), &news(9, Some(8))), "a manager that began anew, or left some out");
+        assert!(!is_gap(Some(9), &news(9, Some(6))), "it was asked for already");
+        assert!(!is_gap(Some(5), &news(9, None)), "an older manager does not say");
+        assert_eq!(news(9, Some(6)).event.id, 9);
     }
 }

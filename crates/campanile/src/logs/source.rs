@@ -30,6 +30,9 @@ pub(crate) struct Page {
     pub(crate) end: u64,
     /// Bytes that were asked for and are no longer there.
     pub(crate) skipped: u64,
+    /// Positions are times, in nanoseconds since 1970.
+    #[serde(default)]
+    pub(crate) by_time: bool,
     pub(crate) text: String,
 }
 
@@ -189,6 +192,7 @@ fn read(store: &LogStore, instance_id: &str, stream: &str, from: From) -> Result
         next_offset: page.next_offset,
         end: page.end,
         skipped: page.skipped,
+        by_time: page.by_time,
         text: page.text,
     })
 }

@@ -71,6 +71,8 @@ pub struct Page {
     pub end: u64,
     /// Bytes between the position that was asked for and the first one that is still there.
     pub skipped: u64,
+    /// Positions are times, in nanoseconds since 1970, and no bytes: so with what the docker engine keeps.
+    pub by_time: bool,
     /// The text; bytes that are no UTF-8 are replaced by U+FFFD.
     pub text: String,
 }
@@ -183,6 +185,7 @@ impl LogStore {
             next_offset: offset + bytes.len() as u64,
             end: extent.end(),
             skipped: extent.dropped.saturating_sub(wanted),
+            by_time: false,
             text: String::from_utf8_lossy(&bytes).into_owned(),
         })
     }

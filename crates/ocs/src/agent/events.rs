@@ -19,8 +19,11 @@ use super::feed::FeedSpec;
 use super::runtime::Shared;
 use crate::codes::ReplyCode;
 
-/// The name of the feed; its messages are events, as `.events` gives them.
+/// The name of the feed; its messages are events, as `.events` gives them, each with [`AFTER`].
 pub const FEED: &str = "events";
+/// A key of the messages of the feed: an id such that the journal has no event between it and this one. Who has not
+/// seen an event with at least this id has missed some, and can ask [`EVENTS`] for them.
+pub const AFTER: &str = "after";
 /// The procedure that gives events, behind the address of the agent.
 pub const EVENTS: &str = ".events";
 /// The procedure that gives the background loops, behind the address of the agent.
@@ -55,8 +58,8 @@ impl AgentBuilder {
     /// * `{address}.events` answers questions: see [`answer`].
     /// * `{address}.workers` lists the background loops: `{workers: [{name, state, last_run_s, errors, last_error}],
     ///   journal: null | why events are not saved}`.
-    /// * The feed `events` carries every event from now on; what happens while the router is away is not on it, but
-    ///   `.events` has it.
+    /// * The feed `events` carries every event from now on; what happens while the router is away, or faster than it can
+    ///   be published, is not on it, but `.events` has it, and `after` in the next message shows that it is missing.
     /// * Each start, stop and abort by a client becomes an event with who asked and from where, refused ones too;
     ///   successful starts of the operations in `noted_elsewhere` are left to their own code
     ///   ([`super::OpContext::actor`]).
@@ -205,7 +208,7 @@ pub(super) fn publish(shared: &Arc<Shared>) {
         let (mut live, mut bus) = (journal.subscribe(), shared.bus.subscribe());
         let (mut closing, subject) = (shared.closing.subscribe(), events.subject.clone());
         tokio::spawn(async move {
-            let mut was_up = false;
+            let (mut was_up, mut last_id) = (false, None);
             loop {
                 let event = tokio::select! {
                     event = live.recv() => event,
@@ -217,8 +220,13 @@ pub(super) fn publish(shared: &Arc<Shared>) {
                     _ = async { closing.wait_for(|closing| *closing).await.is_ok() } => return,
                 };
                 match event {
-                    Ok(event) => send(&weak, &event),
+                    Ok(event) => {
+                        // Before the first one, and where some were left out, only this much is known.
+                        let after = last_id.replace(event.id).unwrap_or(event.id.saturating_sub(1));
+                        send(&weak, &event, after);
+                    }
                     Err(RecvError::Lagged(missed)) => {
+                        last_id = None;
                         worker.error(&format!("{missed} events came faster than they could be published"));
                     }
                     Err(RecvError::Closed) => return,
@@ -228,9 +236,10 @@ pub(super) fn publish(shared: &Arc<Shared>) {
     }
 }
 
-fn send(shared: &Weak<Shared>, event: &Event) {
+fn send(shared: &Weak<Shared>, event: &Event, after: u64) {
     let Some(shared) = shared.upgrade() else { return };
-    let message = serde_json::to_value(event).unwrap_or_default();
+    let mut message = serde_json::to_value(event).unwrap_or_default();
+    message[AFTER] = json!(after);
     // Without a router nobody listens; the journal has it.
     let _ = shared.publish(FEED, Value::from(message));
 }

@@ -12,7 +12,8 @@ use super::pyrepr;
 
 /// Length of a field name of a record feed, in characters (OCS docs, "Field Names").
 pub const MAX_FIELD_NAME: usize = 255;
-/// Blocks of different names that one feed may carry. Each one's fields are remembered.
+/// Blocks of different names that one feed may carry unless it says otherwise ([`FeedSpec::max_blocks`]). Each one's
+/// fields are remembered.
 pub const MAX_BLOCKS: usize = 1000;
 /// The name of the feed that every agent has.
 pub const HEARTBEAT: &str = "heartbeat";
@@ -26,6 +27,8 @@ pub struct FeedSpec {
     pub record: bool,
     /// Hints for those who store it (`frame_length`, `fresh_time`, `exclude_aggregator`, `exclude_influx`).
     pub agg_params: Dict,
+    /// Blocks of different names that it may carry; [`MAX_BLOCKS`] if absent.
+    pub max_blocks: Option<usize>,
 }
 
 impl FeedSpec {
@@ -38,13 +41,20 @@ impl FeedSpec {
     /// A feed of samples to be stored.
     #[must_use]
     pub fn record(name: &str) -> Self {
-        Self { name: name.to_owned(), record: true, agg_params: Dict::new() }
+        Self { name: name.to_owned(), record: true, ..Self::default() }
     }
 
     /// Sets the hints for those who store it.
     #[must_use]
     pub fn agg_params(mut self, agg_params: Dict) -> Self {
         self.agg_params = agg_params;
+        self
+    }
+
+    /// Sets how many blocks of different names it may carry.
+    #[must_use]
+    pub const fn max_blocks(mut self, max_blocks: usize) -> Self {
+        self.max_blocks = Some(max_blocks);
         self
     }
 }
@@ -114,9 +124,9 @@ pub enum FeedError {
     /// `influxdb_tags` that do not fit the fields.
     #[error("'influxdb_tags': {0}")]
     Tags(String),
-    /// More than [`MAX_BLOCKS`] names.
-    #[error("the feed carries {MAX_BLOCKS} different blocks already")]
-    TooManyBlocks,
+    /// More names than the feed may carry.
+    #[error("the feed carries {0} different blocks already")]
+    TooManyBlocks(usize),
 }
 
 impl Feed {
@@ -180,8 +190,9 @@ impl Feed {
         let (timestamps, data) = columns(message, data)?;
 
         if !self.blocks.contains_key(name) {
-            if self.blocks.len() >= MAX_BLOCKS {
-                return Err(FeedError::TooManyBlocks);
+            let max_blocks = self.spec.max_blocks.unwrap_or(MAX_BLOCKS);
+            if self.blocks.len() >= max_blocks {
+                return Err(FeedError::TooManyBlocks(max_blocks));
             }
             let fields = data.iter().map(|(field, _)| field.to_owned()).collect();
             self.blocks.insert(name.to_owned(), Block { fields, tags: Value::Null });

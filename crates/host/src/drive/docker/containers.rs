@@ -225,6 +225,17 @@ fn mono_ms(time: &str, now: Now) -> u64 {
     }
 }
 
+/// Nanoseconds since the Unix epoch; `None` for anything that is no time, or before it.
+pub(super) fn unix_ns(time: &str) -> Option<u64> {
+    let (whole, fraction) = match time.strip_suffix('Z')?.split_once('.') {
+        Some((whole, fraction)) => (format!("{whole}Z"), fraction),
+        None => (time.to_owned(), ""),
+    };
+    let whole_s = unix_s(&whole).filter(|unix_s| *unix_s >= 0.0)? as u64;
+    let fraction_ns: u64 = format!("{fraction:0<9.9}").parse().ok()?;
+    whole_s.checked_mul(1_000_000_000)?.checked_add(fraction_ns)
+}
+
 /// Seconds since the Unix epoch of `2026-11-26T00:04:23.695210436Z`; `None` for anything else, and negative before it.
 fn unix_s(time: &str) -> Option<f64> {
     let (date, clock) = time.strip_suffix('Z')?.split_once('T')?;
@@ -254,6 +265,10 @@ mod tests {
         assert_eq!(unix_s("2026-11-26T00:00:00Z"), Some(1_795_651_200.0));
         assert!(unix_s("0001-01-01T00:00:00Z").unwrap() < 0.0);
         assert_eq!(unix_s("yesterday"), None);
+        assert_eq!(unix_ns("2000-02-29T12:30:01.5Z"), Some(951_827_401_500_000_000));
+        assert_eq!(unix_ns("2026-11-26T00:04:23.695210436Z"), Some(1_795_651_463_695_210_436));
+        assert_eq!(unix_ns("1970-01-01T00:00:01Z"), Some(1_000_000_000));
+        assert_eq!([unix_ns("0001-01-01T00:00:00Z"), unix_ns("now"), unix_ns("Z"), unix_ns("")], [None; 4]);
         let now = Now { mono_ms: 50_000, unix_s: 951_827_411.5 };
         assert_eq!(mono_ms("2000-02-29T12:30:01.5Z", now), 40_000);
         assert_eq!(mono_ms("0001-01-01T00:00:00Z", now), 0);

@@ -20,6 +20,7 @@ mod cli;
 mod containers;
 mod engine;
 mod files;
+mod output;
 mod tasks;
 mod watch;
 
