@@ -5,6 +5,7 @@
 //!
 //!     cargo bench -p campanile --bench host -- [--quick] [--ours] [ROW...]
 
+mod docker;
 mod figures;
 mod rows;
 mod scale;
@@ -18,6 +19,7 @@ use anyhow::Result;
 use campanile_testkit::Peers;
 use clap::Parser;
 
+use docker::DOCKER;
 use figures::{Line, Unit};
 use rows::{Effort, MANY, SMALL, TIMES};
 use scale::SCALE;
@@ -36,7 +38,7 @@ struct Args {
     /// Measure this build of campanile instead of the one that cargo has just made
     #[arg(long, env = "CAMPANILE_BIN", value_name = "FILE", default_value = env!("CARGO_BIN_EXE_campanile"), hide_default_value = true)]
     campanile: PathBuf,
-    /// Only these: update, up, kill, status, many, scale
+    /// Only these: update, up, kill, status, many, scale, docker
     rows: Vec<String>,
     /// What cargo says to every benchmark
     #[arg(long, hide = true)]
@@ -45,7 +47,7 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let known = || TIMES.iter().map(|row| row.0).chain([MANY, SCALE]);
+    let known = || TIMES.iter().map(|row| row.0).chain([MANY, SCALE, DOCKER]);
     if let Some(unknown) = args.rows.iter().find(|name| known().all(|row| row != name.as_str())) {
         // Cargo hands a filter to all benchmarks of the workspace; it may be meant for another one.
         println!("host: no row {unknown}; there are {}", known().collect::<Vec<_>>().join(", "));
@@ -83,6 +85,10 @@ fn main() -> Result<()> {
     if wanted(SCALE) {
         eprintln!("measuring: ten, a hundred, a thousand instances");
         lines.extend(scale::lines(&world)?);
+    }
+    if wanted(DOCKER) {
+        eprintln!("measuring: containers");
+        lines.extend(docker::lines(&world, with_original, effort)?);
     }
     figures::print(&lines);
     Ok(())

@@ -16,7 +16,7 @@ pub(crate) const SMALL: usize = 20;
 pub(crate) const LARGE: usize = 200;
 /// The original acts once a second: a pause of random length before each measurement meets all phases of that.
 const PHASE: Duration = Duration::from_secs(1);
-const MIB: f64 = 1024.0 * 1024.0;
+pub(crate) const MIB: f64 = 1024.0 * 1024.0;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ fn pause(stage: &Stage) -> Result<()> {
     stage.rest()
 }
 
-fn ms(duration: Duration) -> f64 {
+pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 

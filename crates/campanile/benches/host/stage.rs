@@ -17,10 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_micros(200);
 /// How often a HostManager is asked. Seldom: while it answers, it does nothing else.
 const ASK: Duration = Duration::from_millis(25);
-const HOST: &str = "bench";
-const MANAGER: &str = "hm";
+pub(crate) const HOST: &str = "bench";
+pub(crate) const MANAGER: &str = "hm";
 /// Both sides need a class that the original has in its list; no code of it runs.
-const CLASS: &str = "FakeDataAgent";
+pub(crate) const CLASS: &str = "FakeDataAgent";
 /// What the user's own set-up of OCS may export.
 const OCS_VARIABLES: [&str; 6] =
     ["OCS_CONFIG_DIR", "INSTANCE_ID", "SITE_HUB", "SITE_HTTP", "SITE_HOST", "CROSSBAR_TIMEOUT"];
@@ -47,7 +47,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    fn program(&self, side: Side, name: &str) -> Command {
+    pub(crate) fn program(&self, side: Side, name: &str) -> Command {
         let mut command = match side {
             Side::Ours => {
                 let mut command = Command::new(&self.campanile);
