@@ -1,5 +1,7 @@
 //! End to end: our HostManager on the real crossbar, driven by the original clients.
 
+#[path = "docked/mod.rs"]
+mod docked;
 #[path = "world/stories.rs"]
 mod stories;
 #[path = "world/mod.rs"]

@@ -39,6 +39,19 @@ impl Manager {
         }
     }
 
+    /// Whether it is known what runs of the docker services, or that it cannot be; so it is where there are none.
+    pub(crate) fn docker_is_known(&self) -> bool {
+        let Some(docker) = self.shared.docker.get() else { return true };
+        let view = docker.view();
+        match view.engine {
+            Engine::Waiting => false,
+            Engine::Away(_) => true,
+            Engine::Seen => {
+                !view.has_unread_files() && view.services.values().all(|service| service.is_complete)
+            }
+        }
+    }
+
     /// Enters what is seen of docker into the table; returns whom it concerns.
     pub(crate) fn settle_docker(
         &self,
@@ -77,6 +90,13 @@ impl Manager {
         let view = docker.view();
         data["orphans"] = settle::orphans(&view);
         data["new_tags"] = settle::new_tags(&state.table, &view);
+        let children = data["child_states"].as_array_mut();
+        for (child, entry) in children.into_iter().flatten().zip(state.table.iter()) {
+            let service = entry.instance.spec.service().and_then(|service| view.services.get(service));
+            if let Some(service) = service {
+                child["docker"] = settle::described(service);
+            }
+        }
         for (name, status) in parse_status(&view) {
             data["config_parse_status"][name] = status;
         }

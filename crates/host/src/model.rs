@@ -376,13 +376,22 @@ pub struct Observed {
     pub leftovers: Option<u32>,
     /// Whether it runs and was seen to be ready.
     pub ready: bool,
+    /// Whether its process has ended, and it is not told yet how; it counts as running until then.
+    pub leaving: bool,
     /// What the order of instances holds back now.
     pub order: Order,
 }
 
 impl Default for Observed {
     fn default() -> Self {
-        Self { launch: 0, process: Process::None, leftovers: Some(0), ready: false, order: Order::default() }
+        Self {
+            launch: 0,
+            process: Process::None,
+            leftovers: Some(0),
+            ready: false,
+            leaving: false,
+            order: Order::default(),
+        }
     }
 }
 

@@ -22,11 +22,12 @@ fn child_state(entry: &Entry, now: Now) -> Value {
     let Entry { instance, observed, hold, usage, .. } = entry;
     let outlook = outlook(entry, now.mono_ms);
     let (pid, since_ms) = match observed.process {
+        Process::Running { since_ms, .. } if observed.leaving => (None, since_ms),
         Process::Running { pid, since_ms } => (Some(pid), since_ms),
         Process::None | Process::Ended(_) | Process::Unseen => (None, instance.since_ms),
     };
     json!({
-        "next_action": instance.state.name(),
+        "next_action": state_name(entry),
         "target_state": instance.target.name(),
         "stability": instance.failures.stability(now.mono_ms),
         "agent_class": instance.spec.agent_class,
@@ -50,6 +51,17 @@ fn child_state(entry: &Entry, now: Now) -> Value {
     })
 }
 
+/// What clients see of one that was up, whose process has ended, and of which it is not told yet how.
+const LEAVING: &str = "wait_dead";
+
+fn state_name(entry: &Entry) -> &'static str {
+    if is_leaving(entry) { LEAVING } else { entry.instance.state.name() }
+}
+
+fn is_leaving(entry: &Entry) -> bool {
+    entry.observed.leaving && entry.instance.state == State::Up
+}
+
 fn last_exit(ended: &Ended, now: Now) -> Value {
     let mut exit = Map::new();
     exit.insert("time".to_owned(), json!(now.unix_of(ended.at_ms)));
@@ -70,7 +82,7 @@ pub fn plan(table: &Table, now: Now) -> Value {
         json!({
             "instance_id": instance.spec.instance_id,
             "target": instance.target.name(),
-            "state": instance.state.name(),
+            "state": state_name(entry),
             "next": outlook.next,
             "reason": outlook.reason,
             "at": outlook.at_ms.map(|at_ms| now.unix_of(at_ms)),
@@ -106,6 +118,9 @@ pub fn outlook(entry: &Entry, now_ms: u64) -> Outlook {
         State::WaitStart { since_ms, overdue: true } => {
             let waited = words::duration(now_ms.saturating_sub(since_ms));
             ("wait", format!("the system has been starting it for {waited}"), None)
+        }
+        State::Up if is_leaving(entry) => {
+            ("wait", "it has ended; docker has not told yet how".to_owned(), None)
         }
         State::Up if instance.target == Target::Passive => {
             ("nothing", "it runs; it is only looked at".to_owned(), None)

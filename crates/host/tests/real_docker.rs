@@ -6,6 +6,10 @@ use campanile_host::model::Target;
 use campanile_testkit::DockerEngine;
 use serde_json::{Value, json};
 
+#[path = "docker/logs.rs"]
+mod logs;
+#[path = "docker/pull.rs"]
+mod pull;
 mod world;
 mod yard;
 
@@ -68,8 +72,9 @@ async fn services_are_kept_as_instances_and_strangers_are_only_looked_at() {
     assert!(campanile_testkit::send_signal(pid, campanile_testkit::Signal::KILL));
     world.until("its death is noticed", |world| world.pid("a") != Some(pid)).await;
     println!("a container's death was noticed after {:?}", before.elapsed());
+    world.until_told("Detected exit of Fake:a with code 137.").await;
+    println!("its exit code was told after {:?}", before.elapsed());
     until_seen(&world, "a", "Fake[d] up up").await;
-    assert!(world.messages().contains("Detected exit of Fake:a with code 137."), "{}", world.messages());
     assert!(world.child("a").unwrap()["stability"].as_f64().unwrap() < 1.0);
     assert_eq!(
         blocking!(yard.engine.container_of("ocs-a")),
@@ -133,7 +138,7 @@ async fn an_edited_file_is_read_again_and_its_orphans_are_seen_and_removed_on_re
     until_seen(&world, "web", "[docker] passive down").await;
     assert!(read_at("one.yaml") > one);
     assert_eq!(read_at("two/two.yaml"), two, "only the file that was edited is read again");
-    assert!(world.messages().contains("Marking missing service for b"));
+    world.until_told("Marking missing service for b").await;
     let b = blocking!(yard.engine.container_of("ocs-b"));
     world.until("the orphan is seen", |world| world.manager.data()["orphans"].get(&b).is_some()).await;
     let orphan = world.manager.data()["orphans"][&b].clone();
@@ -168,7 +173,7 @@ async fn an_edited_file_is_read_again_and_its_orphans_are_seen_and_removed_on_re
     world
         .until("the file is refused", |world| file_status(world, "one.yaml").is_some_and(|status| !status.0))
         .await;
-    assert!(world.messages().contains("Failed to interpret one.yaml and/or its service states: "));
+    world.until_told("Failed to interpret one.yaml and/or its service states: ").await;
     assert_eq!(seen(&world, "a"), "Fake[d] up up");
     let session = world.update(json!({ "reload_config": true })).await;
     assert_eq!(session["success"], false, "{session}");
@@ -180,7 +185,7 @@ async fn an_edited_file_is_read_again_and_its_orphans_are_seen_and_removed_on_re
     until_seen(&world, "b", "Fake[d] up up").await;
     assert_eq!(world.pid("c"), c);
     world.until("the stranger is forgotten", |world| world.child("web").is_none()).await;
-    assert!(world.messages().contains("Deleting non-agent service web"));
+    world.until_told("Deleting non-agent service web").await;
 
     // What a file includes, extends and reads counts as the file.
     yard.write("more.yaml", &format!("services:\n{}", sleeper("ocs-d", "${TAG}")));
@@ -206,7 +211,7 @@ async fn an_edited_file_is_read_again_and_its_orphans_are_seen_and_removed_on_re
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_newer_image_waits_for_a_restart_and_a_pull_that_fails_says_so() {
+async fn defect_10_a_pull_that_fails_says_so_and_a_newer_image_waits_for_a_restart() {
     let Some(yard) = Yard::open() else { return };
     blocking!(yard.engine.image("campanile-test/app:v1", "one"));
     let file = |tag: &str| {
@@ -303,7 +308,7 @@ async fn an_engine_that_is_killed_or_hangs_is_told_and_disturbs_no_native_instan
     blocking!(yard.engine.wait_until_ready());
     until_seen(&world, "a", "Fake[d] up up").await;
     until_seen(&world, "web", "[docker] passive up").await;
-    assert!(world.messages().contains("The docker engine answers again."));
+    world.until_told("The docker engine answers again.").await;
 
     campanile_testkit::send_signal(yard.engine.daemon().pid(), campanile_testkit::Signal::STOP);
     let before = Instant::now();
@@ -338,11 +343,7 @@ async fn projects_of_several_files_built_services_profiles_and_foreign_container
     let a = blocking!(yard.engine.container_of("ocs-a"));
     let world = World::start_docker(vec![docked("a", Target::Up)], yard.options(&["main/c.yaml"])).await;
     until_seen(&world, "a", "Fake[d] up up").await;
-    assert!(
-        world.messages().contains("Docker-based instance a seems to be running."),
-        "{}",
-        world.messages()
-    );
+    world.until_told("Docker-based instance a seems to be running.").await;
     assert_eq!(blocking!(yard.engine.container_of("ocs-a")), a, "what ran was adopted, not launched again");
     assert_eq!(seen(&world, "built"), "[docker] passive down");
     let data = world.manager.data();
@@ -462,7 +463,7 @@ async fn crashes_stubbornness_and_failing_launches_of_containers_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_lost_event_stream_falls_back_to_looking_and_a_vanishing_container_disturbs_no_other() {
+async fn defect_06_a_vanishing_container_disturbs_no_other_and_a_lost_event_stream_falls_back_to_looking() {
     let Some(yard) = Yard::own() else { return };
     let proxy = Proxy::before(&yard.engine.socket());
     yard.services("c.yaml", &["ocs-a", "ocs-b", "web"]);
@@ -488,7 +489,7 @@ async fn a_lost_event_stream_falls_back_to_looking_and_a_vanishing_container_dis
     // Without events it is looked at every few seconds, and said so.
     proxy.fail(Faults { no_events: true, ..Faults::default() });
     world.until_told("The event stream of docker is lost (").await;
-    assert!(world.messages().contains("all containers are looked at every 5 s"));
+    world.until_told("all containers are looked at every 5 s").await;
     blocking!(yard.compose(&["c.yaml"], &["up", "-d", "web"]));
     until_seen(&world, "web", "[docker] passive up").await;
     assert_eq!(seen(&world, "a"), "Fake[d] up up");
@@ -519,7 +520,7 @@ async fn a_socket_that_refuses_us_is_a_question_mark_with_a_reason() {
     world.until_state("native", "up").await;
     let reason = world.child("a").unwrap()["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("dead.sock") && reason.contains("refused"), "{reason}");
-    assert!(world.messages().contains("Connection refused"), "{}", world.messages());
+    world.until_told("Connection refused").await;
     world.call("start", "docker_pull", json!({})).await;
     let pulled = world.call("wait", "docker_pull", Value::Null).await;
     assert_eq!(pulled[2]["success"], false, "{pulled}");

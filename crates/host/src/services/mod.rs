@@ -33,6 +33,8 @@ pub struct Container {
     pub is_one_off: bool,
     /// Whether it runs.
     pub running: bool,
+    /// Whether its first process has ended, and the engine has not told how yet; it counts as running meanwhile.
+    pub leaving: bool,
     /// How it ended last; what the engine says while it runs means nothing. `None` if it is gone, and nobody saw how.
     pub exit_code: Option<i64>,
     /// Whether it was removed, and is only remembered for how it ended.

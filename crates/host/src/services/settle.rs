@@ -97,6 +97,7 @@ fn is_leaving(
 
 fn settle_entry(entry: &mut Entry, service: &str, view: &View, settled: &mut Settled) {
     let before = (entry.instance.clone(), entry.observed.clone());
+    entry.observed.leaving = false;
     let state = view.services.get(service);
     let launch = view.launches.get(service).filter(|launch| launch.number == entry.instance.launches);
     match (&view.engine, state) {
@@ -156,6 +157,7 @@ fn missing(service: &str, view: &View) -> String {
 
 /// What is seen of a service's container.
 fn observe(observed: &mut Observed, container: Option<&Container>, launch: Option<&Launch>) {
+    observed.leaving = container.is_some_and(|container| container.leaving);
     let failure = match launch {
         // While docker is at a launch, what is seen of the service is still that of the run before.
         Some(Launch { done: None, .. }) => {
@@ -262,6 +264,23 @@ fn stranger(service: &str) -> Spec {
         limits: Default::default(),
         start: Target::Passive,
     }
+}
+
+/// A service and its container, in the words of OCS (`parse_docker_state`).
+#[must_use]
+pub fn described(state: &ServiceState) -> serde_json::Value {
+    let container = state.container.as_ref().filter(|container| !container.is_gone);
+    serde_json::json!({
+        "compose_file": state.compose_file,
+        "service": state.service.name,
+        "image_tag": state.service.image,
+        "image_id": state.image_id.as_deref().unwrap_or("unknown"),
+        "container_found": container.is_some(),
+        "container_id": container.map(|container| &container.id),
+        "running": state.is_running(),
+        "running_image": container.map(|container| &container.image_id),
+        "exit_code": state.container.as_ref().and_then(|container| container.exit_code).unwrap_or(NO_EXIT_CODE),
+    })
 }
 
 /// The `orphans` of the session data, as OCS has them.

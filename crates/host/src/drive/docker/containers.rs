@@ -10,6 +10,7 @@ use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBu
 use campanile_control::Now;
 use futures_util::{StreamExt, stream};
 
+use super::ends::Run;
 use super::words;
 use crate::services::{Container, Tail};
 
@@ -37,6 +38,29 @@ pub(super) struct Known {
     pub(super) container: Container,
     started_at: String,
     finished_at: String,
+    /// The end of this run was told by an event; the engine's own time of it is a little earlier.
+    was_told: bool,
+}
+
+impl Known {
+    /// Enters the end of the run, as an event tells it.
+    pub(super) fn has_ended(&mut self, exit_code: i64, now_ms: u64, tail: Tail) {
+        let container = &mut self.container;
+        (container.running, container.leaving, container.pid) = (false, false, 0);
+        (container.exit_code, container.ended_ms, container.tail) = (Some(exit_code), now_ms, tail);
+        self.was_told = true;
+    }
+
+    /// When it was started last, in the engine's words.
+    pub(super) fn started_at(&self) -> &str {
+        &self.started_at
+    }
+
+    /// What runs of it, if something does.
+    pub(super) fn run(&self, id: &str) -> Option<Run> {
+        let (pid, started_at) = (self.container.pid, self.started_at.clone());
+        (self.container.running && pid != 0).then(|| Run { id: id.to_owned(), pid, started_at })
+    }
 }
 
 /// The ids of all containers of compose, running or not.
@@ -124,6 +148,8 @@ async fn understand(
     let running = state.running.unwrap_or(false);
     let (started_at, finished_at) =
         (state.started_at.unwrap_or_default(), state.finished_at.unwrap_or_default());
+    // The same run as before: what was learned of it meanwhile is still true.
+    let same_run = before.filter(|before| before.started_at == started_at);
     let config_files = match before {
         Some(before) => before.container.config_files.clone(),
         None => real_paths(label(WORKING_DIR), label(CONFIG_FILES)).await,
@@ -135,20 +161,20 @@ async fn understand(
         config_files,
         is_one_off: label(ONE_OFF).eq_ignore_ascii_case("true"),
         running,
+        leaving: running && same_run.is_some_and(|before| before.container.leaving),
         exit_code: state.exit_code,
         is_gone: false,
         image_id: found.image.unwrap_or_default(),
         pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0),
         // The same time must stay the same number, or everything would seem to change with every look.
-        started_ms: before
-            .filter(|before| before.started_at == started_at)
-            .map_or_else(|| mono_ms(&started_at, now), |before| before.container.started_ms),
+        started_ms: same_run.map_or_else(|| mono_ms(&started_at, now), |before| before.container.started_ms),
         ended_ms: before
-            .filter(|before| before.finished_at == finished_at)
+            .filter(|before| before.finished_at == finished_at || (same_run.is_some() && before.was_told))
             .map_or_else(|| mono_ms(&finished_at, now), |before| before.container.ended_ms),
         tail: Tail::default(),
     };
-    Some(Known { container, started_at, finished_at })
+    let was_told = same_run.is_some_and(|before| before.was_told);
+    Some(Known { container, started_at, finished_at, was_told })
 }
 
 /// The compose files of a container, as the file system has them: version 1 of compose may write relative paths, and a
@@ -165,7 +191,8 @@ pub(super) fn real_path(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-async fn tail(docker: &Docker, id: &str) -> Tail {
+/// The last lines of its outputs; those that come in time.
+pub(super) async fn tail(docker: &Docker, id: &str) -> Tail {
     use bollard::container::LogOutput;
     let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(TAIL_LINES).build();
     let mut logs = docker.logs(id, Some(options));

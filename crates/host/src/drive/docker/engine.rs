@@ -1,6 +1,6 @@
 //! Watching the engine: its event stream tells when to look, an inspection tells what is.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +12,10 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::containers::{self, Look, PROJECT};
+use super::containers::{self, Look, PROJECT, unix_ns};
+use super::ends::{Ends, Run};
 use super::{Shared, words};
-use crate::services::Engine;
+use crate::services::{Engine, Tail};
 
 /// An engine that does not begin to answer in this time is away.
 const ANSWER_TIMEOUT_S: u64 = 10;
@@ -28,6 +29,9 @@ const PROVING: Duration = Duration::from_secs(ANSWER_TIMEOUT_S + 1);
 const LOOK_WHILE_PROVING: Duration = Duration::from_secs(2);
 /// How far back events are asked for at an opening; what happened in between is then told, not lost.
 const LOOK_BACK_S: f64 = 3.0;
+/// When a first process has ended and the engine says nothing of it, it is asked after this time, and again.
+const CHECK_AFTER: Duration = Duration::from_millis(250);
+const CHECK_AGAIN: Duration = Duration::from_secs(1);
 /// Events that are taken together.
 const MAX_BATCH: usize = 256;
 /// Waits between attempts to reach an engine that is away.
@@ -85,6 +89,17 @@ struct Watch<'a> {
     docker: Docker,
     /// Exit codes that events have told, by container.
     exits: HashMap<String, i64>,
+    /// What the system tells of first processes.
+    ends: Ends,
+    /// When the engine is to be asked about those that have ended.
+    check_at: Option<Instant>,
+}
+
+/// The end of a container, as an event tells it.
+struct Death {
+    id: String,
+    exit_code: i64,
+    at_ns: u64,
 }
 
 impl<'a> Watch<'a> {
@@ -93,7 +108,7 @@ impl<'a> Watch<'a> {
         ping(&docker).await?;
         let agreed = tokio::time::timeout(PING_TIMEOUT, docker.negotiate_version()).await;
         let docker = agreed.map_err(|_| no_answer())?.map_err(|error| words(&error))?;
-        Ok(Self { shared, docker, exits: HashMap::new() })
+        Ok(Self { shared, docker, exits: HashMap::new(), ends: Ends::default(), check_at: None })
     }
 
     /// Until the engine is away; gives the reason.
@@ -167,6 +182,8 @@ impl<'a> Watch<'a> {
                     self.look_at_all().await?;
                     answer(question);
                 }
+                run = self.ends.next() => self.left(&run),
+                () = sleep_until(self.check_at) => self.check().await?,
                 _ = pings.tick() => ping(&self.docker).await?,
                 () = sleep_until(look) => {
                     self.look_at_all().await?;
@@ -183,12 +200,21 @@ impl<'a> Watch<'a> {
     }
 
     async fn poll_until_events(&mut self, questions: &mut Questions) -> Result<(), String> {
+        let mut poll_at = Instant::now() + POLL_EVERY;
         loop {
             tokio::select! {
-                () = tokio::time::sleep(POLL_EVERY) => {}
+                () = tokio::time::sleep_until(poll_at) => poll_at = Instant::now() + POLL_EVERY,
                 question = questions.recv() => {
                     self.look_at_all().await?;
                     answer(question);
+                    continue;
+                }
+                run = self.ends.next() => {
+                    self.left(&run);
+                    continue;
+                }
+                () = sleep_until(self.check_at) => {
+                    self.check().await?;
                     continue;
                 }
             }
@@ -207,6 +233,7 @@ impl<'a> Watch<'a> {
     async fn heed(&mut self, events: Vec<EventMessage>) -> Result<(), String> {
         let mut ids = BTreeSet::new();
         let mut images = false;
+        let mut deaths: BTreeMap<String, Death> = BTreeMap::new();
         for event in events {
             let Some(actor) = event.actor else { continue };
             if event.typ == Some(EventMessageTypeEnum::IMAGE) {
@@ -215,15 +242,79 @@ impl<'a> Watch<'a> {
             }
             let attributes = actor.attributes.unwrap_or_default();
             let Some(id) = actor.id.filter(|_| attributes.contains_key(PROJECT)) else { continue };
-            if let Some(code) = attributes.get("exitCode").and_then(|code| code.parse().ok()) {
-                self.exits.insert(id.clone(), code);
+            if let Some(exit_code) = attributes.get("exitCode").and_then(|code| code.parse().ok()) {
+                self.exits.insert(id.clone(), exit_code);
+                if event.action.as_deref() == Some("die") {
+                    let at_ns = event.time_nano.and_then(|at_ns| u64::try_from(at_ns).ok()).unwrap_or(0);
+                    deaths.insert(id.clone(), Death { id: id.clone(), exit_code, at_ns });
+                }
+            }
+            if event.action.as_deref() == Some("start") {
+                deaths.remove(&id);
             }
             ids.insert(id);
         }
+        self.enter_deaths(deaths.into_values().collect()).await;
         if !ids.is_empty() {
             self.look_at(ids.into_iter().collect()).await?;
         }
         if images { self.look_at_images().await } else { Ok(()) }
+    }
+
+    /// Enters what events tell of ends. The engine still holds such a container for a while, so that an inspection would
+    /// take as long again as the event has taken; that comes after, and has the last word.
+    async fn enter_deaths(&mut self, deaths: Vec<Death>) {
+        let is_news = |death: &Death| {
+            let state = self.shared.lock();
+            // An old event of a container that was started again is none.
+            state.known.get(&death.id).is_some_and(|known| {
+                known.container.running
+                    && unix_ns(known.started_at()).is_some_and(|started_ns| started_ns < death.at_ns)
+            })
+        };
+        let deaths: Vec<Death> = deaths.into_iter().filter(is_news).collect();
+        if deaths.is_empty() {
+            return;
+        }
+        let tails = deaths.iter().map(|death| containers::tail(&self.docker, &death.id));
+        let tails: Vec<Tail> = futures_util::future::join_all(tails).await;
+        let now_ms = self.shared.clock.now().mono_ms;
+        self.shared.change(|state| {
+            for (death, tail) in deaths.iter().zip(tails) {
+                if let Some(known) = state.known.get_mut(&death.id) {
+                    known.has_ended(death.exit_code, now_ms, tail);
+                }
+            }
+        });
+    }
+
+    /// The first process of a container has ended: it is seen at once; how it ended, the engine will tell.
+    fn left(&mut self, run: &Run) {
+        self.shared.change(|state| {
+            let known = state.known.get_mut(&run.id);
+            if let Some(known) = known.filter(|known| known.run(&run.id).as_ref() == Some(run)) {
+                known.container.leaving = true;
+            }
+        });
+        self.check_at.get_or_insert(Instant::now() + CHECK_AFTER);
+    }
+
+    /// Looks at those whose first process has ended, if the engine has said nothing of them so far.
+    async fn check(&mut self) -> Result<(), String> {
+        let leaving = |shared: &Shared| -> Vec<String> {
+            let state = shared.lock();
+            let leaving = state.known.iter().filter(|(_, known)| known.container.leaving);
+            leaving.map(|(id, _)| id.clone()).collect()
+        };
+        self.check_at = None;
+        let ids = leaving(self.shared);
+        if !ids.is_empty() {
+            self.look_at(ids).await?;
+        }
+        if !leaving(self.shared).is_empty() {
+            self.check_at = Some(Instant::now() + CHECK_AGAIN);
+        }
+        Ok(())
     }
 
     async fn look_at_all(&mut self) -> Result<(), String> {
@@ -286,7 +377,14 @@ impl<'a> Watch<'a> {
                 }
             }
         };
-        if publish { self.shared.change(enter) } else { enter(&mut self.shared.lock()) }
+        if publish {
+            self.shared.change(enter)
+        } else {
+            enter(&mut self.shared.lock())
+        }
+        let state = self.shared.lock();
+        self.ends.watch(&state.known);
+        self.exits.retain(|id, _| state.known.contains_key(id));
     }
 
     async fn look_at_images(&self) -> Result<(), String> {

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! **Guarantees.** What is seen comes from the engine by its event stream; the stream is only a hint, an inspection is
-//! the truth, and after every opening of the stream all containers are looked at. Nothing is polled while it works.
+//! the truth, and after every opening of the stream all containers are looked at. Nothing is polled while it works. That
+//! a container has ended the system tells before the engine does; how it ended, the engine.
 //! Every call to the engine and to compose has a time limit. Calls for one service never overlap.
 //!
 //! **Errors.** An engine that is away makes its services unseen, with the reason, until it answers again; a file that
@@ -18,6 +19,7 @@ mod address;
 mod calls;
 mod cli;
 mod containers;
+mod ends;
 mod engine;
 mod files;
 mod output;

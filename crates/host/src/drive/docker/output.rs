@@ -5,6 +5,9 @@
 //!
 //! **Limits.** A page has at most [`MAX_PAGE_BYTES`]; what comes at the same nanosecond stays together. Reading one takes
 //! at most [`READ_TIMEOUT`]. A log driver from which the engine cannot read gives its error.
+//!
+//! Asked for the last lines of one stream, the engine counts those of both and gives what is left of them; so both are
+//! asked for here.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,6 +26,8 @@ const ANSWER_TIMEOUT_S: u64 = 10;
 const READ_TIMEOUT: Duration = Duration::from_secs(12);
 /// Lines at the end that are looked at before all are, which takes as long as a log is large.
 const NEAR_END_LINES: usize = 2000;
+/// Of a stream that prints seldom beside one that prints a lot, last lines are not looked for further back.
+const FAR_FROM_END_LINES: usize = 100_000;
 /// The longest time at the beginning of a line, with the blank behind it.
 const MAX_TIME_BYTES: usize = 40;
 
@@ -66,15 +71,22 @@ impl Dockers {
         match from {
             From::LastLines(lines) => {
                 // One line tells where the end is, also when none is wanted.
-                let mut last = Last::new(lines);
-                self.each(id, stream, Asked::Last(lines.max(1)), |piece| last.push(piece)).await?;
-                Ok(last.page(stream))
+                let wanted = lines.max(1);
+                let mut asked = wanted;
+                loop {
+                    let mut last = Last::new(lines);
+                    let seen = self.each(id, stream, Asked::Last(asked), |piece| last.push(piece)).await?;
+                    if seen < asked || last.taken >= wanted || asked >= FAR_FROM_END_LINES {
+                        return Ok(last.page(stream, seen < asked));
+                    }
+                    asked = if asked < NEAR_END_LINES { NEAR_END_LINES } else { FAR_FROM_END_LINES };
+                }
             }
             From::Offset(offset) => {
                 for lines in [1, NEAR_END_LINES] {
                     let mut forward = Forward::new(offset);
-                    self.each(id, stream, Asked::Last(lines), |piece| forward.push(piece)).await?;
-                    if forward.reaches_back(lines) {
+                    let seen = self.each(id, stream, Asked::Last(lines), |piece| forward.push(piece)).await?;
+                    if forward.reaches_back(seen < lines) {
                         return Ok(forward.page(stream));
                     }
                 }
@@ -86,44 +98,48 @@ impl Dockers {
         }
     }
 
-    /// Gives the lines one after the other to `take` until that has enough of them.
+    /// Gives the lines of a stream one after the other to `take` until that has enough of them; returns how many lines of
+    /// both were seen.
     async fn each(
         &self,
         id: &str,
         stream: Stream,
         asked: Asked,
         mut take: impl FnMut(Piece) -> bool,
-    ) -> Result<(), String> {
+    ) -> Result<usize, String> {
         let docker = self.shared.options.address.connect(ANSWER_TIMEOUT_S)?;
-        let options = LogsOptionsBuilder::new()
-            .stdout(stream == Stream::Stdout)
-            .stderr(stream == Stream::Stderr)
-            .timestamps(true);
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).timestamps(true);
         let options = match asked {
             Asked::Last(lines) => options.tail(&lines.to_string()),
             Asked::Since(second) => options.since(i32::try_from(second).unwrap_or(i32::MAX)),
         };
         let mut output = docker.logs(id, Some(options.build()));
-        let mut last_ns = 0;
+        let (mut last_ns, mut seen) = (0, 0);
         while let Some(piece) = output.next().await {
-            let message = match piece {
-                Ok(LogOutput::StdOut { message } | LogOutput::StdErr { message }) => message,
+            let (of, message) = match piece {
                 // A container with a terminal has one output for both.
-                Ok(LogOutput::Console { message }) if stream == Stream::Stdout => message,
-                Ok(_) => continue,
+                Ok(LogOutput::StdOut { message } | LogOutput::Console { message }) => {
+                    (Stream::Stdout, message)
+                }
+                Ok(LogOutput::StdErr { message }) => (Stream::Stderr, message),
+                Ok(LogOutput::StdIn { .. }) => continue,
                 // It was removed a moment ago.
                 Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
-                    return Ok(());
+                    return Ok(seen);
                 }
                 Err(error) => return Err(words(&error)),
             };
+            seen += 1;
+            if of != stream {
+                continue;
+            }
             let piece = understand(&message, last_ns);
             last_ns = piece.at_ns;
             if !take(piece) {
                 break;
             }
         }
-        Ok(())
+        Ok(seen)
     }
 }
 
@@ -172,9 +188,10 @@ impl Last {
         true
     }
 
-    fn page(self, stream: Stream) -> Page {
-        // With fewer lines than were asked for, all are here: the page begins where the output does.
-        let is_all = self.taken < self.lines && self.pieces.len() == self.taken;
+    /// The page; `is_whole` says that there is no line before those that were taken.
+    fn page(self, stream: Stream, is_whole: bool) -> Page {
+        // With all lines here the page begins where the output does.
+        let is_all = is_whole && self.taken < self.lines && self.pieces.len() == self.taken;
         let first_ns = self.pieces.front().map_or(self.next_ns, |piece| piece.at_ns);
         let offset = if is_all { 0 } else { first_ns };
         let text = text(self.pieces.iter());
@@ -215,9 +232,10 @@ impl Forward {
         true
     }
 
-    /// Whether nothing that is wanted lies before the lines that were asked for.
-    fn reaches_back(&self, lines: usize) -> bool {
-        self.has_earlier || (self.taken < lines && !self.is_full)
+    /// Whether nothing that is wanted lies before the lines that were asked for; `is_whole` says that there were no
+    /// others.
+    const fn reaches_back(&self, is_whole: bool) -> bool {
+        self.has_earlier || (is_whole && !self.is_full)
     }
 
     fn page(self, stream: Stream) -> Page {
@@ -257,7 +275,7 @@ mod tests {
             [piece(1, "a\n"), piece(2, "b\n"), piece(3, "c\n")].into_iter().for_each(|piece| {
                 last.push(piece);
             });
-            let page = last.page(Stream::Stdout);
+            let page = last.page(Stream::Stdout, lines > 3);
             (page.offset, page.next_offset, page.text)
         };
         assert_eq!(of(5), (0, 4, "a\nb\nc\n".to_owned()));
@@ -287,9 +305,9 @@ mod tests {
     fn a_look_at_the_end_suffices_where_it_shows_an_earlier_line() {
         let mut forward = Forward::new(5);
         forward.push(piece(4, "a\n"));
-        assert!(forward.reaches_back(1));
+        assert!(forward.reaches_back(false));
         let mut forward = Forward::new(5);
         forward.push(piece(6, "a\n"));
-        assert!(!forward.reaches_back(1) && forward.reaches_back(2));
+        assert!(!forward.reaches_back(false) && forward.reaches_back(true));
     }
 }
