@@ -84,9 +84,13 @@ fn the_story_is_told_and_every_command_it_proposes_works() {
         table.contains("  thermo2              ThermometerAgent                     down       down\n"),
         "{table}"
     );
-    let (code, stdout, stderr) = paste(&env, "campanile up thermo2 --wait 30s && campanile logs thermo2");
+    let (code, _, stderr) = paste(&env, "campanile up thermo2 --wait 30s");
     assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("starting ThermometerAgent @ observatory.thermo2"), "{stdout}");
+    // It is up as soon as its process runs; its first words come a little later.
+    wait_until(LONG, "what it says first is in its log", || {
+        let (code, stdout, _) = paste(&env, "campanile logs thermo2");
+        code == 0 && stdout.contains("starting ThermometerAgent @ observatory.thermo2")
+    });
     let log_file = env.parent().unwrap().join("log/observatory.thermo2.log");
     assert!(log_file.is_file(), "log-dir of the site config is used");
 

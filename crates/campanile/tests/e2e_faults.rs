@@ -6,7 +6,7 @@ mod faults;
 #[path = "world/mod.rs"]
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,9 +74,11 @@ fn defect_04_a_manager_killed_at_any_moment_duplicates_nothing_loses_nothing_and
     };
     settled(&faults, &wanted);
     for round in 0..rounds(5) {
+        let mut asked = BTreeSet::new();
         for _ in 0..random.usize(0..3) {
             let (id, up) = (ids[random.usize(..MANY)].clone(), random.bool());
             faults.ask(&id, if up { "up" } else { "down" });
+            asked.insert(id.clone());
             wanted.insert(id, up);
         }
         let before = faults.running();
@@ -107,7 +109,8 @@ fn defect_04_a_manager_killed_at_any_moment_duplicates_nothing_loses_nothing_and
         }
         settled(&faults, &wanted);
         let after = faults.running();
-        for id in ids.iter().filter(|id| **id != open && wanted[*id]) {
+        // What was just asked down and up again may be another process by rights.
+        for id in ids.iter().filter(|id| **id != open && !asked.contains(*id) && wanted[*id]) {
             if let Some(pids) = before.get(id) {
                 assert_eq!(after.get(id), Some(pids), "round {round}: {id} was not left in peace");
             }
@@ -127,11 +130,8 @@ fn a_new_manager_adopts_the_same_process_and_notices_its_end() {
     let child = faults.child("a").unwrap();
     assert_eq!((child["pid"].as_u64(), &child["adopted"]), (Some(u64::from(pid)), &json!(true)), "{child}");
     assert_eq!(start_time_of(pid), started);
-    assert!(
-        faults
-            .messages()
-            .contains(&format!("Adopted Sleeper:a, which an earlier manager launched as process {pid}"))
-    );
+    let told = format!("Adopted Sleeper:a, which an earlier manager launched as process {pid}");
+    wait_until(SOON, &told, || faults.messages().contains(&told));
     assert!(send_signal(pid, Signal::KILL));
     let child = wait_for(SOON, "its end is noticed", || {
         faults.child("a").filter(|child| !child["last_exit"].is_null())
@@ -173,6 +173,43 @@ fn a_manager_hands_over_by_signal_and_by_die() {
 }
 
 #[test]
+fn a_manager_that_is_ended_in_its_first_moments_leaves_nothing_running() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let mut random = random();
+    let mark = mark("early");
+    let instances = ["a", "b", "c"].map(|id| sleeper(&mark, id, json!({})));
+    let site = TempSite::new(free_port(), &hosts(&instances));
+    // With a router its process begins at once.
+    let _router = world::our_router(&site);
+    let command = manager_command(&site);
+    let mut faults = Faults::start_with(&mark, site, command);
+    for round in 0..rounds(5) {
+        wait_until(SOON, "all run", || faults.running().len() == instances.len());
+        // Most of them find what another one has left.
+        if round % 3 == 2 {
+            faults.manager.signal(Signal::TERM);
+            faults.manager.wait(SOON);
+        } else {
+            faults.manager.kill9();
+        }
+        faults.manager.restart();
+        let delay = Duration::from_millis(random.u64(0..400));
+        std::thread::sleep(delay);
+        faults.manager.signal(Signal::TERM);
+        let status = faults.manager.wait(SOON);
+        println!("round {round}: ended after {delay:?}: {status}");
+        // One that could not listen yet is as one that was killed: what runs goes on, for the next one.
+        if status.signal().is_none() {
+            assert!(status.success(), "round {round}: {status}");
+            assert_eq!(faults.running(), BTreeMap::new(), "round {round}: it was ended after {delay:?}");
+        }
+        faults.manager.restart();
+        faults.wait_until_it_answers();
+    }
+    faults.end();
+}
+
+#[test]
 fn what_changed_in_the_site_config_while_there_was_no_manager_is_made_up_for() {
     let mark = mark("away");
     let (same, other, gone) = (
@@ -203,6 +240,7 @@ fn a_second_manager_of_the_same_identity_is_refused_with_a_reason() {
     let mark = mark("second");
     let mut faults = Faults::start(&mark, &[sleeper(&mark, "a", json!({}))]);
     let pid = faults.wait_for_state("a", "up");
+    wait_until(SOON, "it has its name", || faults.running().contains_key("a"));
     let second = finish("second manager", manager_command(&faults.site), SOON);
     assert_eq!(second.code(), 1, "{second:?}");
     assert!(second.stderr.contains(&format!("process {}", faults.manager.pid())), "{second:?}");
@@ -272,7 +310,9 @@ fn with_a_full_disk_agents_go_on_targets_are_kept_and_the_state_says_so() {
         children.into_iter().find(|child| child["instance_id"] == id).unwrap_or_default()
     };
     wait_until(SOON, "both are up", || ["a", "chatter"].iter().all(|id| child(id)["next_action"] == "up"));
-    let before = running(&mark);
+    // A process is up before it has the name by which it is found here.
+    let before =
+        wait_for(SOON, "both have their names", || Some(running(&mark)).filter(|running| running.len() == 2));
     // Fills what is left, to the last byte.
     let filled =
         Command::new("dd").args(["if=/dev/zero", &format!("of={state}/fill"), "bs=1k"]).output().unwrap();

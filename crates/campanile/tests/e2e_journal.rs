@@ -47,6 +47,16 @@ impl Stage {
         finish(args[0], command, SOON)
     }
 
+    /// Asks the manager over its control socket, as a script does.
+    #[track_caller]
+    fn curl(&self, args: &Value) {
+        let call = json!({"procedure": format!("observatory.{MANAGER}.ops"), "args": args}).to_string();
+        let socket = self.site.state_dir().join(format!("host/observatory.{MANAGER}/control.sock"));
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "--unix-socket"]).arg(socket).args(["http://localhost/call", "-d", &call]);
+        assert_eq!(finish("curl", curl, SOON).code(), 0);
+    }
+
     /// The events that are shown with these further options.
     #[track_caller]
     fn events(&self, more: &[&str]) -> Vec<Value> {
@@ -87,6 +97,7 @@ fn what_happened_is_told_with_its_cause_and_with_who_asked() {
     assert_eq!((&crash["fields"]["signal"], &crash["fields"]["stderr_tail"]), (&json!(11), &json!("oops")));
     assert_eq!(crash["manager"], MANAGER);
     stage.wait_for_event("good", "state", "is up, process");
+    wait_until(SOON, "it has said something", || stage.run(&["logs", "good"]).stdout.contains("hello"));
 
     // A request, and who made it, over the bus.
     let down = stage.run(&["down", "good"]);
@@ -101,12 +112,9 @@ fn what_happened_is_told_with_its_cause_and_with_who_asked() {
     assert_eq!(stage.run(&["status", "--reload-config"]).code(), 0);
     stage.wait_for_event(MANAGER, "config", "was read again");
     stage.site.write_text("hub: [");
-    let update = json!({"procedure": format!("observatory.{MANAGER}.ops"),
-        "args": ["start", "update", {"reload_config": true}]});
-    let socket = stage.site.state_dir().join(format!("host/observatory.{MANAGER}/control.sock"));
-    let mut curl = Command::new("curl");
-    curl.args(["-s", "--unix-socket"]).arg(socket).args(["http://localhost/call", "-d", &update.to_string()]);
-    assert_eq!(finish("curl", curl, SOON).code(), 0);
+    stage.curl(&json!(["start", "update", {"reload_config": true}]));
+    // Only now, or the good file would be read.
+    stage.curl(&json!(["wait", "update", {}, 30]));
     stage.site.write_hosts(&one_host(&[program("good", "exec sleep 1000"), program("bad", "exit 3")]));
     let refused = stage.wait_for_event(MANAGER, "config", "cannot be used");
     assert_eq!(refused["fields"]["ok"], false);
@@ -158,12 +166,7 @@ fn a_follower_gets_what_happens_also_after_the_router_and_the_manager_were_away(
 
     stage.router.kill9();
     stage.wait_for_event(MANAGER, "daemon", "lost the bus");
-    let up = json!({"procedure": format!("observatory.{MANAGER}.ops"),
-        "args": ["start", "update", {"requests": [["good", "up"]]}]});
-    let socket = stage.site.state_dir().join(format!("host/observatory.{MANAGER}/control.sock"));
-    let mut curl = Command::new("curl");
-    curl.args(["-s", "--unix-socket"]).arg(socket).args(["http://localhost/call", "-d", &up.to_string()]);
-    assert_eq!(finish("curl", curl, SOON).code(), 0);
+    stage.curl(&json!(["start", "update", {"requests": [["good", "up"]]}]));
     wait_until(SOON, "it is up", || {
         let events = stage.events(&["--instance", "good"]);
         events.iter().filter(|event| event["text"].as_str().unwrap().starts_with("is up")).count() == 2

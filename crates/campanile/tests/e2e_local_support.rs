@@ -147,17 +147,26 @@ fn a_real_crossbar_is_configured_started_and_stopped() {
 
 #[test]
 fn the_host_manager_runs_in_the_foreground_until_ctrl_c() {
-    let site = site(Value::Null, &[sleeper()]);
-    let mut manager = Daemon::spawn("ocs-local-support", command(&site, &["start", "agent", "--foreground"]));
+    // Another block of this machine has a HostManager of its own.
+    let mut hosts = world::one_host(&[sleeper()]);
+    let of_docker = TempSite::instance("HostManager", "hm-host-1-docker", &json!({}));
+    let other = TempSite::instance("Sleeper", "other", &json!({"command": ["sleep", "1000"]}));
+    hosts["host-1-docker"] = json!({"agent-instances": [of_docker, other]});
+    let site = TempSite::new(free_port(), &hosts);
+    let block = "--site-host=host-1-docker";
+    let in_foreground = ["start", "agent", block, "--foreground"];
+    let mut manager = Daemon::spawn("ocs-local-support", command(&site, &in_foreground));
     manager.wait_for_output(SOON, "Launching host_manager");
-    manager.wait_for_output(SOON, "Launched Sleeper:sleeper");
+    manager.wait_for_output(SOON, "Launched Sleeper:other");
     let output = support(&site, &["status"]);
+    assert!(output.stdout.contains("agent running?                     False"), "{}", output.stdout);
+    let output = support(&site, &["status", block]);
     // Without a router that could be asked, its control socket tells.
     assert!(output.stdout.contains("agent running?                     True"), "{}", output.stdout);
     assert!(output.stdout.contains("crossbar running?:                 n/a"), "{}", output.stdout);
     manager.signal(Signal::INT);
     assert!(manager.wait(SOON).success());
-    assert_eq!(left(&site), [] as [u32; 0]);
+    wait_until(SOON, "the end of all that was started", || left(&site).is_empty());
 }
 
 #[test]

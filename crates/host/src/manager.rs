@@ -9,9 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use campanile_control::{Clock, Journal, Workers};
-use campanile_ocs::agent::OpContext;
+use campanile_ocs::agent::{Agent, OpContext};
 use campanile_ocs::site_config::Probe;
 use campanile_yaml::Diagnostics;
 use serde_json::{Value, json};
@@ -35,6 +36,8 @@ use crate::watch::Measured;
 
 /// The key of the site config in `config_parse_status`.
 const SITE_CONFIG: &str = "[SCF]";
+/// A process that was just started takes requests after this time at the latest, or is not waited for any longer.
+const START_PATIENCE: Duration = Duration::from_secs(10);
 /// News that is taken in at once.
 const NEWS_BATCH: usize = 256;
 
@@ -76,9 +79,11 @@ pub(crate) struct Shared {
     pub(crate) writing_targets: tokio::sync::Mutex<()>,
     /// The targets could not be written, and will be tried again.
     pub(crate) writing_again: AtomicBool,
-    running: AtomicBool,
+    running: watch::Sender<bool>,
     /// The end of the process leaves everything running, for another manager.
     handing_over: AtomicBool,
+    /// The program is about to end: nothing is launched any more.
+    ending: AtomicBool,
     pub(crate) journal: OnceLock<Journal>,
     started: watch::Sender<bool>,
 }
@@ -149,8 +154,9 @@ impl Manager {
             measure_now: Notify::new(),
             writing_targets: tokio::sync::Mutex::new(()),
             writing_again: AtomicBool::new(false),
-            running: AtomicBool::new(false),
+            running: watch::Sender::new(false),
             handing_over: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
             journal: OnceLock::new(),
             started: watch::Sender::new(false),
         };
@@ -185,7 +191,30 @@ impl Manager {
     /// Whether the process `manager` runs and takes requests.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.shared.running.load(Ordering::Acquire)
+        *self.shared.running.borrow()
+    }
+
+    /// Whether the process `manager` runs; one that was just started is waited for, since its clients see it as running
+    /// a moment before it takes requests.
+    pub(crate) async fn comes_to_run(&self, agent: &Agent) -> bool {
+        let mut running = self.shared.running.subscribe();
+        if self.is_running() {
+            return true;
+        }
+        let is_starting = || {
+            let status = &agent.status("manager")[2]["status"];
+            status == "starting" || status == "running"
+        };
+        if is_starting() {
+            let _ = tokio::time::timeout(START_PATIENCE, running.wait_for(|running| *running)).await;
+        }
+        self.is_running()
+    }
+
+    /// From now on nothing is launched any more: the next end of the process `manager` is the last, and a run that
+    /// begins now does nothing but end what there is.
+    pub fn begin_to_end(&self) {
+        self.shared.ending.store(true, Ordering::Release);
     }
 
     /// From now on the end of the process `manager` leaves everything running, for another manager to adopt.
@@ -245,12 +274,13 @@ impl Manager {
         context.set_data_provider(Arc::new(move || data_of.data()));
         // At the first start the site config was just read, and targets may have been kept.
         let is_first = !self.shared.started.send_replace(true);
-        if !is_first && params["reload_config"].as_bool().unwrap_or(true) {
+        let is_last = self.shared.ending.load(Ordering::Acquire);
+        if !is_first && !is_last && params["reload_config"].as_bool().unwrap_or(true) {
             self.begin_anew(context).await;
         }
         self.note_requests(context, &requests);
         self.tell(context, self.apply(&requests));
-        self.shared.running.store(true, Ordering::Release);
+        self.shared.running.send_replace(true);
         // From here to an orderly end they are on the disk, so that any other end is known by them.
         self.keep_targets().await;
         let is_handed_over = tokio::select! {
@@ -271,6 +301,15 @@ impl Manager {
         let (mut stopping, mut is_degraded) = (false, false);
         let mut concerned = self.lock().table.keys();
         let mut batch = Vec::with_capacity(NEWS_BATCH);
+        if self.shared.ending.load(Ordering::Acquire) || context.is_stopping() {
+            // It was over before it began: what runs is ended, and nothing is launched for it.
+            stopping = true;
+            self.shared.running.send_replace(false);
+            if self.shared.handing_over.load(Ordering::Acquire) {
+                return true;
+            }
+            concerned = self.all_down();
+        }
         loop {
             let is_idle = self.decide(context, &concerned);
             let (has_problems, new_problems) = {
@@ -282,7 +321,8 @@ impl Manager {
                 is_degraded = has_problems;
                 context.set_degraded(is_degraded);
             }
-            if stopping && is_idle {
+            // What docker has of this host's services is not known in the first moments.
+            if stopping && is_idle && self.docker_is_known() {
                 return false;
             }
             concerned.clear();
@@ -296,7 +336,7 @@ impl Manager {
                 () = self.docker_changed() => {}
                 () = context.stop_requested(), if !stopping => {
                     stopping = true;
-                    self.shared.running.store(false, Ordering::Release);
+                    self.shared.running.send_replace(false);
                     if self.shared.handing_over.load(Ordering::Acquire) {
                         return true;
                     }
@@ -500,7 +540,7 @@ struct NewsGuard<'a> {
 
 impl Drop for NewsGuard<'_> {
     fn drop(&mut self) {
-        self.shared.running.store(false, Ordering::Release);
+        self.shared.running.send_replace(false);
         let (_, empty) = mpsc::channel(1);
         let receiver = std::mem::replace(&mut self.receiver, empty);
         *self.shared.news.lock().unwrap_or_else(PoisonError::into_inner) = Some(receiver);

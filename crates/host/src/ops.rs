@@ -182,14 +182,16 @@ pub fn agent(
                 if params["disown_dockers"].as_bool().unwrap_or(false) {
                     manager.disown_dockers();
                 }
-                if manager.is_running() {
-                    context.message("Requesting exit of manager process.");
-                    match stop_manager(&context.agent(), &manager).await {
-                        true => context.message("... manager Process has exited."),
-                        false => context.message("... timed-out waiting for manager Process exit!"),
-                    }
+                let runs = manager.comes_to_run(&context.agent()).await;
+                context.message(if runs {
+                    "Requesting exit of manager process."
                 } else {
-                    context.message("Manager process is not running.");
+                    "Manager process is not running."
+                });
+                match end_manager(&context.agent(), &manager).await {
+                    true if runs => context.message("... manager Process has exited."),
+                    true => {}
+                    false => context.message("... timed-out waiting for manager Process exit!"),
                 }
                 dying.send_replace(true);
                 Ok("This HostManager should terminate in about 1 second.".to_owned())
@@ -212,6 +214,17 @@ pub fn agent(
             async move { log_pages::answer(&manager, &logs, &args, &kwargs).await }
         })
         .spawn()
+}
+
+/// Ends the process `manager` for good, and with it all that runs, unless it is handed over. One that was never started
+/// may have adopted something, which must not be left behind. Says whether it has ended.
+pub async fn end_manager(agent: &Agent, manager: &Manager) -> bool {
+    manager.begin_to_end();
+    if !manager.was_started() {
+        // Refused if somebody was faster, which is as well.
+        agent.start("manager", &json!({}));
+    }
+    stop_manager(agent, manager).await
 }
 
 /// Stops the process `manager` and waits for its end, as long as its instances may take. Says whether it has ended.

@@ -20,7 +20,7 @@ impl Manager {
     /// # Errors
     /// In words for the client: nothing was done, or the site config could not be read.
     pub async fn update(&self, context: &OpContext, params: &Value) -> Result<String, String> {
-        if !self.is_running() {
+        if !self.comes_to_run(&context.agent()).await {
             return Err("Manager process is not running; params not updated.".to_owned());
         }
         let requests = requests::parse(&params["requests"])?;

@@ -114,10 +114,10 @@ impl HostError {
 /// # Errors
 /// See [`HostError`]; [`HostError::exit_code`] gives the code for the shell.
 pub async fn run(args: HostArgs) -> Result<ExitReason, HostError> {
-    let place = Place::find(args).map_err(HostError::Config)?;
     let failed = |what| move |source| HostError::System { what, source };
     // From here on no signal ends us without order.
     let signals = Signals::listen().map_err(failed("signals"))?;
+    let place = Place::find(args).map_err(HostError::Config)?;
     let state = place.open_state()?;
     if let Some(aside) = state.set_aside() {
         tracing::warn!(path = %aside.display(), "the state of another site was set aside");
@@ -190,7 +190,7 @@ async fn serve(
                 if asked == Asked::HandOver {
                     manager.hand_over();
                 }
-                ops::stop_manager(agent, manager).await;
+                ops::end_manager(agent, manager).await;
                 agent.shutdown(SHUTDOWN_GRACE).await;
                 return Ok(if asked == Asked::HandOver { ExitReason::HandOver } else { ExitReason::Signal });
             }

@@ -4,9 +4,11 @@ mod world;
 
 use std::time::Duration;
 
+use campanile_control::journal::{Journal, JournalOptions};
+use campanile_control::{Clock, Workers};
 use campanile_host::drive::logs::{From, Stream};
 use campanile_host::model::{StopPolicy, Target};
-use serde_json::json;
+use serde_json::{Value, json};
 use world::{World, children, command, is_alive, running, script, with};
 
 /// A word that marks the processes of one test: unlike any other test's, and the same in all of its processes.
@@ -311,6 +313,29 @@ async fn defect_10_a_site_config_that_cannot_be_used_fails_the_update_and_change
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn defect_10_an_entry_that_cannot_be_used_fails_the_update_and_disturbs_no_other() {
+    let world = World::start(vec![script("a", "exec sleep 1000"), script("b", "exec sleep 1000")]).await;
+    world.until("both are up", |world| world.count("up") == 2).await;
+    let pids = |world: &World| (world.pid("a"), world.pid("b"));
+    let before = pids(&world);
+    let mut broken = script("a", "exec sleep 2000");
+    broken.problem = Some("default.yaml:7: \"sideways\" is no way to manage an instance".to_owned());
+    world.edit_site(Ok(vec![broken, script("b", "exec sleep 1000"), script("c", "exec sleep 1000")]));
+    let session = world.update(json!({"reload_config": true, "requests": [["b", "up"]]})).await;
+    assert_eq!(session["success"], false, "{session}");
+    let told = session["messages"].to_string();
+    assert!(told.contains("Test:a keeps its last good configuration"), "{session}");
+    assert!(told.contains("One entry of the site config cannot be used"), "{session}");
+    assert_eq!(world.manager.data()["config_parse_status"]["[SCF]"][0], false);
+    world.until_state("c", "up").await;
+    assert_eq!((pids(&world), world.state("a").as_str()), (before, "up"), "the last good form stays");
+    world.edit_site(Ok(vec![script("a", "exec sleep 1000"), script("b", "exec sleep 1000")]));
+    assert_eq!(world.update(json!({"reload_config": true})).await["success"], true);
+    assert_eq!(pids(&world), before);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_was_stopped_can_be_started_again_and_returns_to_the_site_config() {
     let world = World::start(vec![script("a", "exec sleep 1000")]).await;
     world.until_state("a", "up").await;
@@ -398,5 +423,40 @@ async fn requests_that_make_no_sense_fail_the_update_or_are_remarked_on() {
     assert!(messages.contains("invalid state \\\"sideways\\\""), "{messages}");
     let session = world.update(json!({"requests": ["a"]})).await;
     assert_eq!(session["success"], false, "{session}");
+    world.stop().await;
+}
+
+fn is_degraded(world: &World) -> bool {
+    world.agent.status("manager")[2]["degraded"] == true
+}
+
+fn problem(world: &World) -> Option<String> {
+    let data = world.manager.data();
+    let found = data["problems"].as_array()?.iter().find(|problem| problem["what"] == "journal")?;
+    Some(found["text"].as_str()?.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_that_cannot_save_is_a_problem_until_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("later");
+    let clock = Clock::system();
+    let workers = Workers::new(clock.clone());
+    let journal = Journal::open(JournalOptions::in_dir(&place, "hm"), clock, &workers).await;
+    let world = World::start(Vec::new()).await;
+    // The process looks at its journal when it begins.
+    world.manager.keep_journal(journal);
+    world.call("stop", "manager", Value::Null).await;
+    world.call("wait", "manager", Value::Null).await;
+    let started = world.call("start", "manager", Value::Null).await;
+    assert_eq!(started[0], 0, "{started}");
+    world.until("the status says it", |world| problem(world).is_some() && is_degraded(world)).await;
+    let text = problem(&world).unwrap();
+    assert!(text.contains("events cannot be saved"), "{text}");
+    std::fs::create_dir(&place).unwrap();
+    world.until("it is over", |world| problem(world).is_none() && !is_degraded(world)).await;
+    world.until_told("Journal: events are saved again.").await;
+    let session: Value = world.agent.status("manager")[2].clone();
+    assert_eq!(session["status"], "running", "{session}");
     world.stop().await;
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const MARKER: &str = "CAMPANILE_TEST_MARK";
 
 /// How long a SIGKILL may take to be carried out.
-const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+const KILL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How much of the output is shown when the test fails, in bytes, counted from the end.
 const SHOWN_OUTPUT: usize = 16 * 1024;

@@ -2,8 +2,8 @@
 //!
 //! On the bus the feeds of all managers are one subscription. Each message says after which id it comes, so a gap is
 //! noticed, whoever made it: a reader that is too slow, a manager that lost the bus. What was missed is asked for by the
-//! last id that was seen; so it is after each time that the router was away. Without a router the managers of this machine are asked by their control
-//! sockets, with calls that wait for the next event.
+//! last id that was seen; so it is after each time that the router was away. Without a router the managers of this
+//! machine are asked by their control sockets, with calls that wait for the next event.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use campanile_control::journal::Event;
-use campanile_ocs::agent::events::{AFTER, EVENTS, FEED};
+use campanile_ocs::agent::events::{EVENTS, FEED};
 use campanile_ocs::client::{Endpoint, OcsClient};
 use campanile_wamp::Match;
 use campanile_wamp::net::client::{RegistrationState, State};
@@ -116,7 +116,7 @@ async fn on_bus(
 struct News {
     #[serde(flatten)]
     event: Event,
-    /// See [`AFTER`].
+    /// See [`campanile_ocs::agent::events::AFTER`].
     after: Option<u64>,
 }
 
@@ -231,6 +231,8 @@ async fn wait_for_events(
 
 #[cfg(test)]
 mod tests {
+    use campanile_ocs::agent::events::AFTER;
+
     use super::*;
 
     fn news(id: u64, after: Option<u64>) -> News {

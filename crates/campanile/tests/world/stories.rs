@@ -85,7 +85,11 @@ pub(crate) fn the_site_config_changes(router: Whose, manager: Whose, client: Who
 
     // one entry that cannot be used takes nobody with it
     world.site.write_text(&good.replacen("\"host/down\"", "\"host/sideways\"", 1));
-    world.update(json!({"reload_config": true}));
+    let reply = world.update(json!({"reload_config": true}));
+    if manager == Whose::Ours {
+        assert_eq!(reply[2]["success"], json!(false), "{reply}");
+        assert!(reply[2]["messages"].to_string().contains("sideways"), "{reply}");
+    }
     assert_eq!(world.ocsbow(&["up", "faker3"]).code(), 0);
     world.wait_for_other_agent("faker3", third);
     world.wait_for_row("faker3", "up", "up");

@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 use tokio::sync::{MutexGuard, watch};
 
 /// Nothing here takes longer on any machine that can run tests at all.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(90);
 
 /// One manager per process at a time: it reaps all orphans of the process, another one's children among them.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
