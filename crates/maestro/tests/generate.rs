@@ -42,3 +42,22 @@ fn the_files_are_byte_for_byte_those_of_the_original() {
         }
     }
 }
+
+/// A file with every part that the original can write, and what it wrote for it.
+#[test]
+fn every_kind_of_line_is_that_of_the_original() {
+    let (cluster, diagnostics) = config::read_file(&data("rich.yaml"), Pairing::Original);
+    assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
+    let cluster = cluster.expect("there are no errors");
+    let generator = Generator::new(&cluster, Style::Original);
+    let mut differing = Vec::new();
+    for (name, theirs) in recorded("genconf-rich") {
+        let ours = generator.daemon(&name).expect("it is a daemon of the file").text;
+        let lines = ours.lines().zip(theirs.lines()).filter(|(ours, theirs)| ours != theirs);
+        differing.extend(lines.map(|(ours, theirs)| format!("{name}: {ours:?} for {theirs:?}")));
+        if ours.lines().count() != theirs.lines().count() {
+            differing.push(format!("{name}: {ours}\nfor\n{theirs}"));
+        }
+    }
+    assert_eq!(differing, Vec::<String>::new());
+}

@@ -65,6 +65,21 @@ fn the_keys_are_those_of_the_original() {
 }
 
 #[test]
+fn every_kind_of_key_is_that_of_the_original() {
+    let (below, _) = dump("etcd-rich.txt", "/x/");
+    let ours = to_keys(&parse(&text("rich.yaml")));
+    let mut differing: Vec<String> = below
+        .iter()
+        .filter(|(key, value)| ours.get(*key) != Some(*value))
+        .map(|(key, value)| format!("{key} = {value}: {:?}", ours.get(key)))
+        .collect();
+    differing.extend(
+        ours.keys().filter(|key| !below.contains_key(*key)).map(|key| format!("{key} is ours alone")),
+    );
+    assert_eq!(differing, Vec::<String>::new());
+}
+
+#[test]
 fn what_the_original_saved_is_the_same_cluster_as_its_file() {
     for (file, recorded, prefix) in SAMPLES {
         let (below, _) = dump(recorded, prefix);
