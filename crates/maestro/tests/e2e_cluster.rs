@@ -230,6 +230,10 @@ async fn an_aggregator_is_drained_and_takes_work_again() {
     site.covered(&manager, 12).await;
     assert!(manager.drain("s-1", true, None).is_err());
     manager.drain("l1-1", true, None).unwrap();
+    until("nothing is assigned to it", || {
+        manager.with(|conductor| conductor.assignment(0).counts(3)[0] == 0)
+    })
+    .await;
     site.rest(&manager).await;
     let collectors = site.collectors(&L1).await;
     assert!(collectors.values().all(|by| by.len() == 1 && by[0] != "l1-1"), "{collectors:?}");
