@@ -48,9 +48,15 @@ pub struct MaestroArgs {
     /// Seconds within which a daemon that does not answer is noticed, at most
     #[arg(long, value_name = "SECONDS", default_value_t = 15.0)]
     pub timeout: f64,
-    /// Accepted for the original's sake: what is started here is named in the `campanile:` section of the file
+    /// Start the aggregators of this machine, and start them again when they end
+    ///
+    /// They go on when the manager ends, and the next one adopts them. The `campanile:` section of the cluster file
+    /// says it for single daemons.
     #[arg(long, alias = "start_aggregators", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub start_aggregators: Option<String>,
+    /// The program that --start-aggregators starts
+    #[arg(long, value_name = "PROGRAM", default_value = crate::desired::LDMSD)]
+    pub ldmsd: PathBuf,
     /// Version of LDMS: 4 or 5; both are spoken alike
     #[arg(long, value_name = "VERSION", default_value_t = 4, value_parser = clap::value_parser!(u32).range(4..=5))]
     pub version: u32,
@@ -69,6 +75,23 @@ pub struct MaestroArgs {
 }
 
 impl MaestroArgs {
+    /// Whether aggregators are to be started; the original takes any word for yes but these.
+    #[must_use]
+    pub fn starts_aggregators(&self) -> bool {
+        self.start_aggregators.as_deref().is_some_and(|word| {
+            !matches!(word.to_ascii_lowercase().as_str(), "" | "false" | "no" | "off" | "0" | "none")
+        })
+    }
+
+    /// How a cluster configuration is taken.
+    #[must_use]
+    pub fn reading(&self) -> crate::source::Reading {
+        crate::source::Reading {
+            by: self.rebalance.into(),
+            start_aggregators: self.starts_aggregators().then(|| self.ldmsd.clone()),
+        }
+    }
+
     /// Whether it is to be an agent on the bus of a site.
     #[must_use]
     pub fn wants_bus(&self) -> bool {

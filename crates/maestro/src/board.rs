@@ -59,7 +59,8 @@ pub struct Board {
 }
 
 impl Board {
-    /// The board below `prefix` for the manager called `id`, which must be unique.
+    /// The board below `prefix` for the manager called `id`, which must be unique. From now on the manager does nothing
+    /// that it has not agreed on with the others.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -68,12 +69,13 @@ impl Board {
         manager: Manager,
         worker: WorkerHandle,
     ) -> Self {
+        manager.set_role(false, &|_| false);
+        manager.set_hands_off(true);
         Self { store, prefix, id, manager, worker }
     }
 
     /// Takes part for as long as it is not dropped.
     pub async fn run(self) {
-        self.manager.set_role(false, &|_| false);
         loop {
             self.worker.busy("joining the other managers");
             self.manager.set_hands_off(true);

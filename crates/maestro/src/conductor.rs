@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Desired, Name};
+use crate::model::{Desired, Name, Schedule};
 use crate::plan::{self, Memory, Step};
 use crate::seen::Seen;
 
@@ -23,6 +23,7 @@ mod due;
 mod groups;
 mod look;
 mod view;
+mod weights;
 
 pub use groups::{Assignment, Unit};
 pub use look::Look;
@@ -35,7 +36,8 @@ pub struct Settings {
     pub settle_ms: u64,
     /// Units moved per second to level the load.
     pub moves_per_s: f64,
-    /// Nothing is decided about a group while an aggregator of it is still unknown, for so long after the start.
+    /// Nothing is decided about a group while an aggregator of it is still unknown, for so long after the start and after
+    /// a change of the configuration.
     pub sync_ms: u64,
 }
 
@@ -94,7 +96,10 @@ pub struct Track {
     pub memory: Memory,
     /// What its last plan holds up.
     pub held: Vec<String>,
-    /// Bytes per second that it samples.
+    /// The sets it sampled when it was last looked at: bytes of each, and how often as the daemon says. Kept over
+    /// changes of the configuration and while it does not answer.
+    pub sampled: Option<BTreeMap<Name, (u64, Option<Schedule>)>>,
+    /// Bytes per second that it samples, as often as it is configured to.
     pub traffic: Option<u64>,
     /// It has hung and may still collect what was moved away from it.
     suspect: bool,
@@ -195,6 +200,7 @@ pub struct Conductor {
     drained: BTreeSet<Name>,
     /// Who had what in an earlier life of the manager, by group and producer (or producer and set).
     remembered: BTreeMap<String, BTreeMap<String, String>>,
+    /// When it was started, or given its present configuration.
     started_ms: u64,
     leading: bool,
     hands_off: bool,
@@ -315,6 +321,12 @@ impl Conductor {
         self.leading = leading;
         self.mine = mine;
         true
+    }
+
+    /// Whether this manager decides who carries what.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.leading
     }
 
     /// Whether this manager speaks to a daemon.

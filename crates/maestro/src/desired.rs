@@ -11,12 +11,17 @@ use campanile_ldms::api::updater::MatchField;
 use campanile_ldms::api::{Call as _, Micros, Perm};
 use regex::Regex;
 
+use crate::balance::Limit;
 use crate::config::extension::Balance;
 use crate::config::model as config;
 use crate::model::{
     BalanceBy, Control, Daemon, Desired, Domain, Group, Listen, Member, Mode, Name, Object, Plugin, Producer,
     ProducerExtra, Schedule, Source, Store, Subscription, Updater, Weigh,
 };
+
+mod launch;
+
+pub use launch::{LDMSD, start_aggregators};
 
 /// How long an aggregator waits before it connects again, where the configuration does not say.
 const DEFAULT_RECONNECT_US: i64 = 20_000_000;
@@ -35,7 +40,7 @@ pub fn desired(cluster: &config::Cluster, by: BalanceBy) -> Desired {
     };
     let positions: HashMap<&str, usize> =
         cluster.daemons.keys().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
-    let mut daemons: Vec<Daemon> = cluster.daemons.values().map(daemon).collect();
+    let mut daemons: Vec<Daemon> = cluster.daemons.values().map(|of| daemon(cluster, of)).collect();
     for samplers in &cluster.samplers {
         for (at, name) in samplers.daemons.list.iter().enumerate() {
             let Some(position) = positions.get(name.as_str()) else { continue };
@@ -76,7 +81,7 @@ fn domain(auth: Option<&Arc<config::Auth>>) -> Option<Domain> {
     })
 }
 
-fn daemon(daemon: &config::Daemon) -> Daemon {
+fn daemon(cluster: &config::Cluster, daemon: &config::Daemon) -> Daemon {
     let managed = daemon.managed_at();
     let control = managed.map(|endpoint| Control {
         host: daemon.host_of(endpoint).to_owned(),
@@ -105,6 +110,7 @@ fn daemon(daemon: &config::Daemon) -> Daemon {
         advertisers: Vec::new(),
         domains: Vec::new(),
         member_of: Vec::new(),
+        start: launch::start(cluster, daemon),
     }
 }
 
@@ -226,8 +232,12 @@ fn group(
         .list
         .iter()
         .filter_map(|name| {
-            let capacity = cluster.extension.share_of(name).weight;
-            Some(Member { daemon: *positions.get(name.as_str())?, capacity: capacity.max(1e-6) })
+            let share = cluster.extension.share_of(name);
+            Some(Member {
+                daemon: *positions.get(name.as_str())?,
+                capacity: share.weight.max(1e-6),
+                limit: Limit { producers: share.max_producers, bytes_per_s: share.max_bytes_per_s },
+            })
         })
         .collect();
     let mut made = Group::new(&group.daemons.text, members, Vec::new());

@@ -10,6 +10,7 @@
 //!   and plans of all daemons together; [`coverage`], [`desired`], [`health`]. All pure.
 //! * [`observe`]: looks at daemons; [`link`]: one live connection to each; [`manager`]: the loop; [`state`]: what
 //!   outlives it. [`source`]: where the configuration comes from; [`board`]: several managers of one cluster.
+//! * [`starter`]: starts and stops daemons of this machine, and others through their HostManagers.
 //! * [`run`], [`args`], [`ops`], [`metrics`]: the process, its options, the agent on the bus, figures for Prometheus.
 
 pub mod args;
@@ -32,5 +33,6 @@ pub mod plan;
 pub mod run;
 pub mod seen;
 pub mod source;
+pub mod starter;
 pub mod state;
 pub mod summary;

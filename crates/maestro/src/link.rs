@@ -313,7 +313,8 @@ async fn connect(control: &Control, watch: &Watch) -> Result<Client, (String, bo
     })
 }
 
-fn with_source(error: &dyn std::error::Error) -> String {
+/// An error with all its causes.
+pub(crate) fn with_source(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

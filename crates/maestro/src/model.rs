@@ -74,6 +74,37 @@ pub struct Daemon {
     pub domains: Vec<Domain>,
     /// The groups it is an aggregator of: group, and its place there.
     pub member_of: Vec<(usize, usize)>,
+    /// How it is started when it does not run; none where that is somebody else's business.
+    pub start: Option<Arc<Start>>,
+}
+
+/// How a daemon is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// As a process of its own machine, by a manager that runs there.
+    Local(Launch),
+    /// By the HostManager of its host, which knows it as an instance.
+    Instance {
+        /// The instance-id of the HostManager.
+        manager: Name,
+        /// The instance-id of the daemon there.
+        instance: Name,
+    },
+}
+
+/// A process that is a daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// The machine it belongs to.
+    pub host: String,
+    /// The program.
+    pub program: std::path::PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Added to the manager's own environment.
+    pub environment: Vec<(String, String)>,
+    /// Lines of a configuration file that it begins with; empty for none.
+    pub conf: String,
 }
 
 /// An authentication domain of a daemon.
@@ -163,6 +194,8 @@ pub struct Member {
     pub daemon: usize,
     /// How much it should carry, in relation to the others; 1.0 unless the configuration says otherwise.
     pub capacity: f64,
+    /// What it can bear at most.
+    pub limit: crate::balance::Limit,
 }
 
 /// Aggregators that share their work.

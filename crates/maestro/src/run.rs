@@ -7,6 +7,7 @@ use std::time::Duration;
 use campanile_control::journal::{Journal, JournalOptions, NewEvent, kinds};
 use campanile_control::{Clock, StateDir, StateDirError, Workers, state_dir};
 use campanile_ocs::agent::{AgentConfig, LogOptions, Policy, host_name};
+use campanile_ocs::client::{Endpoint, Passwords};
 use campanile_ocs::control_socket::ControlSocket;
 use campanile_ocs::site_config::{Mode, select};
 use campanile_store::embedded::EmbeddedStore;
@@ -19,11 +20,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::args::{AGENT_CLASS, MaestroArgs};
 use crate::board::Board;
 use crate::conductor::Settings;
-use crate::desired::desired;
 use crate::keys::Layout;
 use crate::link::Watch;
 use crate::manager::{Manager, Options};
 use crate::source::{Source, SourceError};
+use crate::starter::{Bus, Starter};
 use crate::state::StateFile;
 use crate::{metrics, ops};
 
@@ -37,6 +38,8 @@ pub const ADDRESS_FILE: &str = "address";
 pub const LOCAL_ROOT: &str = "ldms";
 /// The directory of the embedded store below the base of the state directories.
 pub const STORE_DIR: &str = "store";
+/// Notes and output of the daemons it has started, below a manager's own state directory.
+pub const STARTED_DIR: &str = "started";
 /// What operations have at the end.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 /// At most this many daemons are looked at in full per second, for safety; more are looked at less often.
@@ -109,7 +112,8 @@ pub async fn run(args: MaestroArgs) -> Result<(), MaestroError> {
         SourceError::File(diagnostics) => MaestroError::Config(diagnostics),
         other => MaestroError::Source(other),
     })?;
-    let wanted = desired(&cluster, args.rebalance.into());
+    let reading = args.reading();
+    let wanted = reading.desired(&cluster);
     let options = options(&args, &cluster, wanted.daemons.len());
     let manager = Manager::start(
         wanted,
@@ -120,12 +124,8 @@ pub async fn run(args: MaestroArgs) -> Result<(), MaestroError> {
         Some(StateFile::in_dir(state.path())),
     );
     journal.record(NewEvent::new(kinds::DAEMON, args.prefix.clone(), "manager started"));
-    let follow = source.follow(
-        args.prefix.clone(),
-        manager.clone(),
-        args.rebalance,
-        workers.register("configuration"),
-    );
+    let follow =
+        source.follow(args.prefix.clone(), manager.clone(), reading, workers.register("configuration"));
     let mut tasks = vec![tokio::spawn(follow)];
     if let Some(store) = &store {
         let id = format!("{}-{}", host_name(), std::process::id());
@@ -144,7 +144,10 @@ pub async fn run(args: MaestroArgs) -> Result<(), MaestroError> {
             .map_err(failed(&format!("cannot serve metrics at port {port}")))?;
         tasks.push(tokio::spawn(metrics::serve(listener, manager.clone())));
     }
-    let agent = ops::agent(agent_config(&args, &workers)?, &manager, &journal, &workers);
+    let (config, bus) = agent_config(&args, &workers)?;
+    let starter = Starter::new(manager.clone(), clock.clone(), state.path().join(STARTED_DIR), bus);
+    tasks.push(tokio::spawn(starter.run(workers.register("starting"))));
+    let agent = ops::agent(config, &manager, &journal, &workers);
     let address_file = state.path().join(ADDRESS_FILE);
     campanile_control::atomic_file::replace(&address_file, agent.address().as_bytes())
         .map_err(failed("cannot write into the state directory"))?;
@@ -215,11 +218,11 @@ fn options(args: &MaestroArgs, cluster: &crate::config::Cluster, daemons: usize)
     Options { watch, settings }
 }
 
-fn agent_config(args: &MaestroArgs, workers: &Workers) -> Result<AgentConfig, MaestroError> {
+fn agent_config(args: &MaestroArgs, workers: &Workers) -> Result<(AgentConfig, Option<Bus>), MaestroError> {
     if !args.wants_bus() {
         let mut config = AgentConfig::new(LOCAL_ROOT, &args.prefix, AGENT_CLASS);
         config.workers = Some(workers.clone());
-        return Ok(config);
+        return Ok((config, None));
     }
     let selected = select(Mode::Agent(AGENT_CLASS), &args.site, &host_name(), &env)
         .map_err(|error| MaestroError::Config(error.diagnostics))?;
@@ -227,7 +230,11 @@ fn agent_config(args: &MaestroArgs, workers: &Workers) -> Result<AgentConfig, Ma
     let instance = selected.instance.as_ref();
     let policy = Policy::parse(hub.access_policy.as_deref())
         .map_err(|error| MaestroError::usage(error.to_string()))?;
-    Ok(AgentConfig {
+    let (passwords, problems) = Passwords::of_user(&env);
+    let passwords = passwords.ok_or(MaestroError::Config(problems))?;
+    let endpoint = Endpoint::Ws(hub.wamp_server.clone(), hub.wamp_realm.clone());
+    let bus = Bus { endpoint, root: hub.address_root.clone(), passwords };
+    let config = AgentConfig {
         address_root: hub.address_root.clone(),
         instance_id: instance.map_or_else(|| args.prefix.clone(), |instance| instance.instance_id.clone()),
         agent_class: AGENT_CLASS.to_owned(),
@@ -235,5 +242,6 @@ fn agent_config(args: &MaestroArgs, workers: &Workers) -> Result<AgentConfig, Ma
         policy,
         log: LogOptions { dir: selected.host.as_ref().and_then(|host| host.log_dir.clone()), stdout: false },
         workers: Some(workers.clone()),
-    })
+    };
+    Ok((config, Some(bus)))
 }

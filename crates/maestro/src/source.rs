@@ -10,10 +10,10 @@ use campanile_store::{Store, StoreError, WatchEvent};
 use campanile_yaml::Diagnostics;
 
 use crate::config::{self, Cluster, Pairing};
+use crate::desired;
 use crate::keys::{self, Layout};
 use crate::manager::Manager;
-use crate::model::BalanceBy;
-use crate::{args, desired};
+use crate::model::{BalanceBy, Desired};
 
 /// How often a file is looked at.
 const FILE_EVERY: Duration = Duration::from_millis(500);
@@ -21,6 +21,27 @@ const FILE_EVERY: Duration = Duration::from_millis(500);
 const SETTLE: Duration = Duration::from_millis(50);
 /// Waits before a store that cannot be read is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How a configuration is taken: what the command line adds to it.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// What is divided, unless the configuration says it.
+    pub by: BalanceBy,
+    /// The program that aggregators of this machine are started with, if they are.
+    pub start_aggregators: Option<PathBuf>,
+}
+
+impl Reading {
+    /// What a configuration wants.
+    #[must_use]
+    pub fn desired(&self, cluster: &Cluster) -> Desired {
+        let mut desired = desired::desired(cluster, self.by);
+        if let Some(program) = &self.start_aggregators {
+            desired::start_aggregators(&mut desired, cluster, program);
+        }
+        desired
+    }
+}
 
 /// A place the configuration comes from.
 #[derive(Clone, Debug)]
@@ -72,12 +93,10 @@ impl Source {
     }
 
     /// Follows the configuration for as long as the manager lives.
-    pub async fn follow(self, name: String, manager: Manager, by: args::Rebalance, worker: WorkerHandle) {
+    pub async fn follow(self, name: String, manager: Manager, how: Reading, worker: WorkerHandle) {
         match self {
-            Self::File(path) => follow_file(&path, &manager, by.into(), &worker).await,
-            Self::Store(store, layout) => {
-                follow_store(store, &layout, &name, &manager, by.into(), &worker).await
-            }
+            Self::File(path) => follow_file(&path, &manager, &how, &worker).await,
+            Self::Store(store, layout) => follow_store(store, &layout, &name, &manager, &how, &worker).await,
         }
     }
 }
@@ -90,8 +109,8 @@ fn read_file(path: &Path) -> Result<Cluster, Diagnostics> {
     }
 }
 
-fn take(manager: &Manager, cluster: &Cluster, by: BalanceBy) {
-    manager.reconfigure(desired::desired(cluster, by));
+fn take(manager: &Manager, cluster: &Cluster, how: &Reading) {
+    manager.reconfigure(how.desired(cluster));
 }
 
 fn refuse(manager: &Manager, worker: &WorkerHandle, text: &str) {
@@ -102,7 +121,7 @@ fn refuse(manager: &Manager, worker: &WorkerHandle, text: &str) {
     }
 }
 
-async fn follow_file(path: &Path, manager: &Manager, by: BalanceBy, worker: &WorkerHandle) {
+async fn follow_file(path: &Path, manager: &Manager, how: &Reading, worker: &WorkerHandle) {
     let modified = |path: &Path| -> Option<(SystemTime, u64)> {
         let about = std::fs::metadata(path).ok()?;
         Some((about.modified().ok()?, about.len()))
@@ -118,7 +137,7 @@ async fn follow_file(path: &Path, manager: &Manager, by: BalanceBy, worker: &Wor
         last = now;
         worker.busy("reading the cluster file");
         match read_file(path) {
-            Ok(cluster) => take(manager, &cluster, by),
+            Ok(cluster) => take(manager, &cluster, how),
             Err(diagnostics) => refuse(manager, worker, &diagnostics.render(false)),
         }
     }
@@ -129,7 +148,7 @@ async fn follow_store(
     layout: &Layout,
     name: &str,
     manager: &Manager,
-    by: BalanceBy,
+    how: &Reading,
     worker: &WorkerHandle,
 ) {
     let source = Source::Store(Arc::clone(&store), layout.clone());
@@ -140,7 +159,7 @@ async fn follow_store(
             let loaded = keys::load(&*store, layout).await?;
             let revision = loaded.as_ref().map_or(0, |loaded| loaded.revision);
             if let Some(loaded) = loaded {
-                take(manager, &loaded.cluster, by);
+                take(manager, &loaded.cluster, how);
             }
             store.watch(&layout.shared, revision).await
         };
@@ -169,7 +188,7 @@ async fn follow_store(
             tokio::time::sleep(SETTLE).await;
             worker.busy("reading the configuration");
             match source.read(name).await {
-                Ok(cluster) => take(manager, &cluster, by),
+                Ok(cluster) => take(manager, &cluster, how),
                 Err(error) => refuse(manager, worker, &error.to_string()),
             }
             worker.idle();

@@ -2,7 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "cluster/etcd.rs"]
+mod etcd;
+#[path = "cluster/managers.rs"]
+mod managers;
 mod site;
+#[path = "cluster/starting.rs"]
+mod starting;
 
 use std::time::{Duration, Instant};
 

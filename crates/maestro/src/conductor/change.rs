@@ -67,7 +67,12 @@ impl Conductor {
             before.push(same_place);
         }
         self.tracks = tracks;
-        self.mine = vec![true; self.tracks.len()];
+        // Until all have been looked at again nothing is decided by those that happen to be the first.
+        self.started_ms = now_ms;
+        // With others, a new daemon is nobody's until it has been agreed whose.
+        let alone = self.mine.iter().all(|mine| *mine);
+        let mine = |was: &Option<usize>| was.map_or(alone, |was| self.mine[was]);
+        self.mine = before.iter().map(mine).collect();
         self.dirty = (0..self.tracks.len()).collect();
         self.rechecks.clear();
         self.index();
@@ -78,6 +83,9 @@ impl Conductor {
                 self.import(group, held);
             }
             self.assignments[group].dirty = true;
+        }
+        for daemon in 0..self.tracks.len() {
+            self.weigh(daemon);
         }
         let (added, gone) = (
             self.desired.daemons.iter().filter(|daemon| !old_positions.contains_key(&*daemon.name)).count(),
@@ -125,5 +133,70 @@ fn retire(retired: &mut Retired, before: &Retired, after: &Retired) {
     for (retired, before, after) in parts {
         retired.extend(before.difference(after).cloned());
         retired.retain(|name| !after.contains(name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conductor::Settings;
+    use crate::config::{self, Pairing};
+    use crate::model::BalanceBy;
+    use crate::seen::Seen;
+
+    const FILE: &str = r#"
+daemons:
+  - {names: "s[1-6]", hosts: n1, endpoints: [{names: "s[1-6]-ep", ports: "[1-6]", maestro_comm: True}]}
+  - {names: "a[1-3]", hosts: m1, endpoints: [{names: "a[1-3]-ep", ports: "[11-13]", maestro_comm: True}]}
+aggregators:
+  - daemons: "a[1-3]"
+    peers: [{daemons: "s[1-6]", endpoints: "s[1-6]-ep", reconnect: 2s, type: active, updaters: [{interval: 1s}]}]
+samplers: [{daemons: "s[1-6]", plugins: [mem]}]
+plugins: {mem: {name: meminfo, interval: 1s, config: [{schema: meminfo}]}}
+"#;
+
+    fn desired(text: &str) -> Desired {
+        let path = std::path::Path::new("c.yaml");
+        let (cluster, _) = config::parse(path, text.as_bytes(), Pairing::Written);
+        crate::desired::desired(&cluster.unwrap(), BalanceBy::Producers)
+    }
+
+    #[test]
+    fn a_change_moves_nothing_in_whatever_order_daemons_are_looked_at_again() {
+        let mut conductor = Conductor::new(desired(FILE), Settings::default(), 0);
+        for daemon in 0..9 {
+            conductor.up(daemon, 10);
+            conductor.observe(daemon, Seen::default());
+        }
+        conductor.decide(10);
+        let before = conductor.assignment(0).at.clone();
+        assert_eq!(conductor.assignment(0).counts(3), [2, 2, 2]);
+        // Long after the start; the aggregators answer one after the other.
+        conductor.change(desired(&FILE.replace("interval: 1s, config", "interval: 2s, config")), 60_000);
+        for (daemon, now_ms) in [(8, 60_001), (0, 60_002), (7, 60_400), (6, 60_900)] {
+            conductor.observe(daemon, Seen::default());
+            conductor.decide(now_ms);
+            assert_eq!(conductor.assignment(0).at, before, "after {daemon}");
+        }
+    }
+
+    #[test]
+    fn at_the_start_an_aggregator_that_refuses_connections_may_just_be_starting() {
+        let mut conductor = Conductor::new(desired(FILE), Settings::default(), 0);
+        (0..6).for_each(|sampler| conductor.up(sampler, 10));
+        conductor.up(6, 10);
+        conductor.observe(6, Seen::default());
+        conductor.down(7, "connection refused", 10);
+        conductor.down(8, "connection refused", 10);
+        conductor.decide(10);
+        assert!(!conductor.assignment(0).ready);
+        conductor.up(7, 300);
+        conductor.observe(7, Seen::default());
+        conductor.decide(300);
+        assert!(!conductor.assignment(0).ready);
+        let wake_ms = conductor.next_wake_ms();
+        assert_eq!(wake_ms, Some(1_000));
+        conductor.decide(1_000);
+        assert_eq!(conductor.assignment(0).counts(3), [3, 3, 0], "one is dead indeed");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::balance::{self, Bin, Work};
-use crate::model::{BalanceBy, Group, Name, Source, Weigh};
+use crate::model::{BalanceBy, Group, Name, Source};
 use crate::plan::{escape, exactly};
 use crate::seen::State;
 
@@ -29,8 +29,10 @@ pub struct Assignment {
     pub ready: bool,
     /// Counts its changes.
     pub generation: u64,
+    /// Places that carry more than their limit.
+    pub over: Vec<usize>,
     pub(super) dirty: bool,
-    by_sets: bool,
+    pub(super) by_sets: bool,
 }
 
 impl Assignment {
@@ -61,11 +63,11 @@ impl Assignment {
     }
 }
 
+/// At the first decision about a group an aggregator that refuses connections may just be starting, for so long.
+const STARTING_MS: u64 = 1_000;
+
 /// While units wait to be moved to level the load, they are looked at again after this time.
 const LEVEL_MS: u64 = 200;
-
-/// Weight of a set of which nothing is known, bytes per second at one sample per second.
-const UNKNOWN_SET_BYTES: u64 = 1_000;
 
 impl Conductor {
     /// Brings the list of units up to date, keeping what is assigned.
@@ -131,8 +133,12 @@ impl Conductor {
         let Some(daemon) = daemon else { return Vec::new() };
         let desired = &self.desired.daemons[daemon];
         let seen = self.tracks[daemon].seen.as_ref();
-        let mut sets: Vec<Name> =
-            seen.map(|seen| seen.sets.keys().map(|set| set.as_str().into()).collect()).unwrap_or_default();
+        let mut sets: Vec<Name> = match (seen, &self.tracks[daemon].sampled) {
+            (Some(seen), _) => seen.sets.keys().map(|set| set.as_str().into()).collect(),
+            // It has not been looked at since a change of the configuration.
+            (None, Some(sampled)) => sampled.keys().cloned().collect(),
+            (None, None) => Vec::new(),
+        };
         for plugin in &desired.plugins {
             let there = seen.and_then(|seen| seen.plugins.get(&*plugin.name));
             let has_sets = there.is_some_and(|there| !there.sets.is_empty());
@@ -146,53 +152,6 @@ impl Conductor {
         sets
     }
 
-    fn weights(&self, group: usize) -> Vec<u64> {
-        let desired = &self.desired.groups[group];
-        let assignment = &self.assignments[group];
-        let equal = desired.weigh == Weigh::Equal;
-        if assignment.by_sets {
-            let weigh = |unit: &Unit| {
-                let producer = &desired.producers[unit.producer as usize];
-                let set = producer.daemon.zip(unit.set.as_ref());
-                let bytes = set.and_then(|(daemon, set)| self.set_traffic(daemon, set));
-                match producer.weight {
-                    Some(weight) => weight.max(1),
-                    None if equal => 1,
-                    None => bytes.unwrap_or(UNKNOWN_SET_BYTES).max(1),
-                }
-            };
-            return assignment.units.iter().map(weigh).collect();
-        }
-        let known = |producer: &crate::model::Producer| {
-            let traffic = producer.daemon.filter(|daemon| self.desired.daemons[*daemon].member_of.is_empty());
-            traffic.and_then(|daemon| self.tracks[daemon].traffic).filter(|traffic| *traffic > 0)
-        };
-        let (mut sum, mut count) = (0_u64, 0_u64);
-        let mut weights: Vec<u64> = desired
-            .producers
-            .iter()
-            .map(|producer| match producer.weight {
-                Some(weight) => weight.max(1),
-                None if equal => 1,
-                None => known(producer).map_or(0, |traffic| {
-                    sum += traffic;
-                    count += 1;
-                    traffic
-                }),
-            })
-            .collect();
-        // What is not known weighs as much as the others do on average.
-        let mean = sum.checked_div(count).unwrap_or(1).max(1);
-        weights.iter_mut().filter(|weight| **weight == 0).for_each(|weight| *weight = mean);
-        weights
-    }
-
-    fn set_traffic(&self, daemon: usize, set: &str) -> Option<u64> {
-        let seen = self.tracks[daemon].seen.as_ref()?.sets.get(set)?;
-        let interval_us = u64::try_from(seen.schedule?.interval_us).ok().filter(|us| *us > 0)?;
-        Some(seen.data_bytes.saturating_mul(1_000_000) / interval_us)
-    }
-
     /// The aggregators of a group as places for work.
     pub(super) fn bins(&self, group: usize, now_ms: u64) -> Vec<Bin> {
         let members = &self.desired.groups[group].aggregators;
@@ -201,7 +160,7 @@ impl Conductor {
             let name = &self.desired.daemons[member.daemon].name;
             let open = track.health == Health::Up && track.seen.is_some() && !self.drained.contains(name);
             let settled = now_ms >= self.settled_ms(member.daemon);
-            Bin { capacity: member.capacity, open, settled }
+            Bin { capacity: member.capacity, open, settled, limit: member.limit }
         };
         members.iter().map(bin).collect()
     }
@@ -218,15 +177,22 @@ impl Conductor {
         self.tracks[daemon].since_ms + settle_ms
     }
 
-    /// Whether all aggregators of a group are known, or have had their time.
+    /// Whether all aggregators of a group are known, or have had their time since the start or the last change of the
+    /// configuration.
     fn is_synced(&self, group: usize, now_ms: u64) -> bool {
         let in_time = now_ms < self.started_ms + self.settings.sync_ms;
+        let starting = now_ms < self.started_ms + self.starting_ms() && !self.assignments[group].ready;
         let members = &self.desired.groups[group].aggregators;
         members.iter().all(|member| match self.tracks[member.daemon].health {
             Health::Unknown => !in_time,
             Health::Up => self.tracks[member.daemon].seen.is_some() || !in_time,
-            Health::Hung | Health::Down => true,
+            Health::Hung => true,
+            Health::Down => !starting,
         })
+    }
+
+    fn starting_ms(&self) -> u64 {
+        STARTING_MS.min(self.settings.sync_ms)
     }
 
     pub(super) fn rebalance(&mut self, now_ms: u64) {
@@ -247,7 +213,10 @@ impl Conductor {
 
     fn rebalance_group(&mut self, group: usize, now_ms: u64) {
         if !self.is_synced(group, now_ms) {
-            self.wake_at(self.started_ms + self.settings.sync_ms);
+            let starting_ms = self.started_ms + self.starting_ms();
+            let next_ms =
+                if now_ms < starting_ms { starting_ms } else { self.started_ms + self.settings.sync_ms };
+            self.wake_at(next_ms);
             return;
         }
         self.refresh_units(group);
@@ -261,13 +230,23 @@ impl Conductor {
         let mut at = before.clone();
         let restricted = self.desired.groups[group].producers.iter().any(|p| p.source == Source::Advertised);
         let allowed = |unit: usize, bin: usize| self.is_allowed(group, unit, bin);
-        let work =
-            Work { weights: &weights, bins: &bins, allowed: if restricted { Some(&allowed) } else { None } };
+        let measures = self.measures(group, &bins);
+        let work = Work {
+            weights: &weights,
+            bins: &bins,
+            measures: &measures,
+            allowed: if restricted { Some(&allowed) } else { None },
+        };
         let placed = balance::place(&work, &mut at);
-        let budget = self.allowance.floor().max(0.0) as usize;
+        let in_time = now_ms < self.started_ms + self.settings.sync_ms;
+        let guesses = in_time && !self.knows_weights(group);
+        let budget = if guesses { 0 } else { self.allowance.floor().max(0.0) as usize };
         let levelled = balance::level(&work, &mut at, budget);
+        let over = balance::over_limit(&work, &at);
         self.allowance -= levelled.len() as f64;
-        if levelled.len() >= budget && self.settings.moves_per_s > 0.0 {
+        if guesses {
+            self.wake_at(self.started_ms + self.settings.sync_ms);
+        } else if levelled.len() >= budget && self.settings.moves_per_s > 0.0 {
             self.wake_at(now_ms + LEVEL_MS);
         }
         let members = self.desired.groups[group].aggregators.iter().zip(&bins);
@@ -279,10 +258,24 @@ impl Conductor {
         assignment.at = at;
         assignment.dirty = false;
         assignment.ready = true;
+        let newly: Vec<usize> = over.iter().copied().filter(|bin| !assignment.over.contains(bin)).collect();
+        assignment.over = over;
+        self.tell_over(group, &newly);
+        let assignment = &mut self.assignments[group];
         if first || !placed.is_empty() || !levelled.is_empty() {
             assignment.generation += 1;
             self.wake_members(group, &before, first);
             self.tell_moves(group, &before, placed.len(), levelled.len());
+        }
+    }
+
+    fn tell_over(&mut self, group: usize, places: &[usize]) {
+        for place in places {
+            let daemon = self.desired.groups[group].aggregators[*place].daemon;
+            let name = self.desired.daemons[daemon].name.clone();
+            let text =
+                "carries more than the limit that is configured for it: nobody else has room".to_owned();
+            self.tell("over-limit", &name, text);
         }
     }
 

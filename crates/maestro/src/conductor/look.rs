@@ -68,7 +68,10 @@ impl Conductor {
         }
         if let Some(directory) = look.directory {
             look_at_sets(&mut seen, directory, now_ms);
-            self.tracks[daemon].traffic = Some(traffic(&seen));
+            let sampled =
+                seen.sets.iter().map(|(name, set)| (name.as_str().into(), (set.data_bytes, set.schedule)));
+            self.tracks[daemon].sampled = Some(sampled.collect());
+            self.weigh(daemon);
         }
         if let Some(stores) = look.stores {
             seen.stores = stores.into_iter().map(|store| (store.name.clone(), store_seen(store))).collect();
@@ -251,14 +254,6 @@ fn look_at_sets(seen: &mut Seen, directory: Vec<DirEntry>, now_ms: u64) {
         };
         seen.sets.insert(entry.name, set);
     }
-}
-
-fn traffic(seen: &Seen) -> u64 {
-    let rate = |set: &SetSeen| {
-        let interval_us = set.schedule.and_then(|schedule| u64::try_from(schedule.interval_us).ok());
-        interval_us.filter(|us| *us > 0).map_or(0, |us| set.data_bytes.saturating_mul(1_000_000) / us)
-    };
-    seen.sets.values().map(rate).sum()
 }
 
 fn store_seen(store: StoreStatus) -> StoreSeen {

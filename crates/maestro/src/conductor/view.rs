@@ -24,6 +24,8 @@ pub struct MemberView {
     pub connected: usize,
     /// Producers it collects from, or tries to.
     pub active: usize,
+    /// Whether it carries more than the limit that is configured for it, because nobody else has room.
+    pub over_limit: bool,
     /// What it refuses.
     pub held: Vec<String>,
 }
@@ -79,6 +81,7 @@ impl Conductor {
                         assigned: counts[place],
                         connected: count(|state| state == State::Connected),
                         active: count(State::is_active),
+                        over_limit: self.assignments[group].over.contains(&place),
                         held: track.held.clone(),
                     }
                 });

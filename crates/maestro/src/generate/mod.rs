@@ -14,7 +14,7 @@ mod words;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use crate::config::model::{Cluster, Daemon, OptionValue};
+use crate::config::model::{Cluster, Daemon, DaemonSettings, OptionValue};
 
 pub(crate) use split::Split;
 
@@ -86,6 +86,26 @@ impl<'c> Generator<'c> {
     }
 }
 
+/// The lines that give a daemon its options.
+pub(crate) fn options(settings: &DaemonSettings) -> String {
+    let mut out = String::new();
+    for (key, value) in &settings.options {
+        match value {
+            OptionValue::Word(word) => {
+                let _ = writeln!(out, "option --{key} {word}");
+            }
+            OptionValue::Arguments(arguments) => {
+                out.push_str(key);
+                for (argument, value) in arguments {
+                    let _ = write!(out, " {argument}={value}");
+                }
+                out.push('\n');
+            }
+        }
+    }
+    out
+}
+
 /// One file in the making.
 struct Writer<'c> {
     cluster: &'c Cluster,
@@ -105,20 +125,7 @@ impl<'c> Writer<'c> {
         for (key, value) in &settings.environment {
             let _ = writeln!(out, "env {key}={value}");
         }
-        for (key, value) in &settings.options {
-            match value {
-                OptionValue::Word(word) => {
-                    let _ = writeln!(out, "option --{key} {word}");
-                }
-                OptionValue::Arguments(arguments) => {
-                    out.push_str(key);
-                    for (argument, value) in arguments {
-                        let _ = write!(out, " {argument}={value}");
-                    }
-                    out.push('\n');
-                }
-            }
-        }
+        out.push_str(&options(settings));
         if settings.stream_enable.is_some() {
             out.push_str("stream_enable\n");
         }

@@ -97,6 +97,7 @@ pub(super) fn change(draft: &mut Draft<'_>) {
 
     let mut changes: Vec<(String, &Updater, &Duty<'_>, Option<&UpdaterSeen>, Change)> = Vec::new();
     let mut mine: HashSet<String> = HashSet::new();
+    let none = Vec::new();
     for (entry, duty) in duties.iter().enumerate() {
         for updater in &duty.group.updaters {
             let name = updater.name_on(&draft.situation.daemon.name);
@@ -107,7 +108,9 @@ pub(super) fn change(draft: &mut Draft<'_>) {
                     && !draft.is_held("prdcr_add", &duty.group.producers[*at].name)
             });
             let change = there.map_or_else(Change::default, |there| {
-                let change = compare(updater, duty, there, &seen.producers[entry], &gone, grows);
+                // A daemon that does not tell its producers has none that are known.
+                let producers = seen.producers.get(entry).unwrap_or(&none);
+                let change = compare(updater, duty, there, producers, &gone, grows);
                 without_refused(draft, &name, change)
             });
             mine.insert(name.clone());

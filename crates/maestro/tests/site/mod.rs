@@ -11,7 +11,7 @@ use campanile_ldms::api::producer::{PrdcrSetStatus, PrdcrStatus, Producer};
 use campanile_ldms::client::{Client, Endpoint, Options as ClientOptions};
 use campanile_ldms::sim::daemon::{Options as SimOptions, Timings};
 use campanile_ldms::sim::fleet::Fleet;
-use campanile_maestro::conductor::Settings;
+use campanile_maestro::conductor::{Health, Settings};
 use campanile_maestro::config::{self, Pairing};
 use campanile_maestro::desired::desired;
 use campanile_maestro::link::Watch;
@@ -226,23 +226,33 @@ impl Site {
         (1..=count).map(|at| format!("{kind}-{at}")).collect()
     }
 
+    /// Connects for a question that may go unanswered.
+    async fn try_ask(&self, daemon: &str) -> Option<Client> {
+        let endpoint = Endpoint::sock("127.0.0.1", self.file.ports[daemon]);
+        let options = ClientOptions {
+            connect_timeout: Duration::from_secs(2),
+            request_timeout: Duration::from_secs(2),
+            ..ClientOptions::default()
+        };
+        Client::connect(&endpoint, &options).await.ok()
+    }
+
     /// Sets at the top whose age is at most `fresh`, by asking the top tier as anybody can.
     pub(crate) async fn fresh(&self, fresh: Duration) -> BTreeSet<String> {
+        self.sampled_since(SystemTime::now() - fresh).await
+    }
+
+    /// Sets at the top that were sampled after this moment.
+    pub(crate) async fn sampled_since(&self, since: SystemTime) -> BTreeSet<String> {
+        let since_s = since.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
         let mut found = BTreeSet::new();
         for top in self.top() {
-            let endpoint = Endpoint::sock("127.0.0.1", self.file.ports[&top]);
-            let options = ClientOptions {
-                connect_timeout: Duration::from_secs(2),
-                request_timeout: Duration::from_secs(2),
-                ..ClientOptions::default()
-            };
-            let Ok(client) = Client::connect(&endpoint, &options).await else { continue };
+            let Some(client) = self.try_ask(&top).await else { continue };
             let Ok(sets) = client.call(&PrdcrSetStatus::default()).await else { continue };
-            let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
             for set in sets.0 {
                 let at_s =
                     set.timestamp_sec.unwrap_or(0) as f64 + set.timestamp_usec.unwrap_or(0) as f64 / 1e6;
-                if now_s - at_s <= fresh.as_secs_f64() {
+                if at_s >= since_s {
                     found.insert(set.inst_name);
                 }
             }
@@ -280,13 +290,28 @@ impl Site {
     }
 
     pub(crate) async fn ask(&self, daemon: &str) -> Client {
-        let endpoint = Endpoint::sock("127.0.0.1", self.file.ports[daemon]);
-        Client::connect(&endpoint, &ClientOptions::default()).await.unwrap()
+        let began = Instant::now();
+        loop {
+            if let Some(client) = self.try_ask(daemon).await {
+                return client;
+            }
+            assert!(began.elapsed() < PATIENCE, "{daemon} takes no connection");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
-    /// The producers of an aggregator.
+    /// The producers of an aggregator, as soon as it answers.
     pub(crate) async fn producers(&self, aggregator: &str) -> Vec<Producer> {
-        self.ask(aggregator).await.call(&PrdcrStatus::default()).await.unwrap().0
+        let began = Instant::now();
+        loop {
+            if let Some(client) = self.try_ask(aggregator).await
+                && let Ok(list) = client.call(&PrdcrStatus::default()).await
+            {
+                return list.0;
+            }
+            assert!(began.elapsed() < PATIENCE, "{aggregator} does not answer");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Who collects from whom in the first tier: for each sampler the aggregators that run its producer.
@@ -303,6 +328,13 @@ impl Site {
         }
         found
     }
+}
+
+/// Whether the manager sees every daemon well.
+pub(crate) fn all_up(manager: &Manager) -> bool {
+    manager.with(|conductor| {
+        (0..conductor.desired().daemons.len()).all(|at| conductor.track(at).health == Health::Up)
+    })
 }
 
 /// Waits until something holds.

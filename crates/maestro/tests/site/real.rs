@@ -28,7 +28,13 @@ impl Real {
 
     fn run(&self, name: &str) {
         let port = self.ports.lock().unwrap()[name];
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        // For looking at what a daemon was asked.
+        if let Some(dir) = std::env::var_os("LDMSD_TRACES") {
+            let file = PathBuf::from(dir).join(format!("{name}.trace"));
+            command.arg("-L").arg(format!("7:{}", file.display()));
+        }
+        let child = command
             .args([
                 "-x",
                 &format!("sock:{port}:127.0.0.1"),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use campanile_maestro::balance::Limit;
+
 use super::*;
 
 pub(super) fn name(kind: &str, at: usize) -> Name {
@@ -21,6 +23,7 @@ fn daemon(name: Name, member_of: Vec<(usize, usize)>, plugins: Vec<Plugin>) -> D
         advertisers: Vec::new(),
         domains: Vec::new(),
         member_of,
+        start: None,
     }
 }
 
@@ -40,7 +43,8 @@ fn producer(name: &Name, daemon: usize, extra: &Arc<ProducerExtra>) -> Producer 
 }
 
 fn group(text: &str, aggregators: std::ops::Range<usize>, producers: Vec<Producer>) -> Group {
-    let members = aggregators.map(|daemon| Member { daemon, capacity: 1.0 }).collect();
+    let members =
+        aggregators.map(|daemon| Member { daemon, capacity: 1.0, limit: Limit::default() }).collect();
     let mut group = Group::new(text, members, producers);
     group.updaters.push(Updater {
         key: "updtr_0".into(),
