@@ -6,6 +6,8 @@
 mod etcd;
 #[path = "cluster/managers.rs"]
 mod managers;
+#[path = "cluster/said.rs"]
+mod said;
 mod site;
 #[path = "cluster/starting.rs"]
 mod starting;
@@ -62,6 +64,22 @@ async fn a_dead_aggregator_loses_its_load_and_gets_it_back_and_nobody_else_is_to
     let before = site.collectors(&L1).await;
     let (orders, _) = manager.sent();
     site.daemons.crash("l1-2");
+    let died = Instant::now();
+    until("the requests for the move are sent", || manager.sent().0 > orders).await;
+    println!("requests were sent {:?} after the death", died.elapsed());
+    loop {
+        let mut connected = 0;
+        for aggregator in ["l1-1", "l1-3"] {
+            let producers = site.producers(aggregator).await;
+            connected += producers.iter().filter(|one| one.state.to_string() == "CONNECTED").count();
+        }
+        if connected == 6 {
+            break;
+        }
+        assert!(died.elapsed() < site::PATIENCE, "{connected} are connected");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    println!("all were connected {:?} after the death", died.elapsed());
     site.covered(&manager, 12).await;
     until("both others have taken over", || {
         manager.with(|conductor| conductor.assignment(0).at.iter().all(|at| *at != Some(1)))
@@ -103,6 +121,12 @@ async fn a_hung_aggregator_blocks_nobody_and_stops_collecting_when_it_goes_on() 
     tokio::time::sleep(Duration::from_secs(5)).await;
     site.covered(&manager, 12).await;
     site.daemons.resume("l1-2");
+    let resumed = Instant::now();
+    while site.collectors(&L1).await.values().any(|by| by.len() > 1) {
+        assert!(resumed.elapsed() < site::PATIENCE, "it stays doubled");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    println!("nothing was collected twice {:?} after it went on", resumed.elapsed());
     until("it is back", || manager.with(|conductor| conductor.assignment(0).counts(3) == [2, 2, 2])).await;
     site.rest(&manager).await;
     let collectors = site.collectors(&L1).await;

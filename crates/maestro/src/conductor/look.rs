@@ -156,12 +156,7 @@ impl Conductor {
 
     /// A producer that has advertised itself joins the group.
     fn advertised(&mut self, group: usize, status: &ProducerStatus) -> usize {
-        let daemon = self.desired.daemons.iter().position(|daemon| {
-            let same_port = daemon.control.as_ref().is_some_and(|control| {
-                status.port == Some(i64::from(control.port)) && control.host == status.host
-            });
-            *daemon.name == *status.name || same_port
-        });
+        let daemon = self.behind_advertised(status);
         let producer = Producer {
             name: status.name.as_str().into(),
             source: Source::Advertised,
@@ -182,6 +177,34 @@ impl Conductor {
         }
         self.assignments[group].dirty = true;
         at
+    }
+
+    /// The daemon that has advertised itself. It calls itself `HOSTNAME:PORT`, and its host may be called otherwise in
+    /// the configuration: then it is known by its port, if only one that advertises has it.
+    fn behind_advertised(&self, status: &ProducerStatus) -> Option<usize> {
+        let daemons = &self.desired.daemons;
+        if let Some(named) = daemons.iter().position(|daemon| *daemon.name == *status.name) {
+            return Some(named);
+        }
+        let (host, port) = match status.name.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse::<i64>().ok()),
+            None => (status.host.as_str(), status.port),
+        };
+        let has_port = |daemon: &crate::model::Daemon| {
+            daemon.control.as_ref().is_some_and(|control| Some(i64::from(control.port)) == port)
+        };
+        let advertises = |daemon: &crate::model::Daemon| !daemon.advertisers.is_empty();
+        let with_port: Vec<usize> =
+            (0..daemons.len()).filter(|at| advertises(&daemons[*at]) && has_port(&daemons[*at])).collect();
+        let short = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
+        let same_host = |at: &usize| {
+            let control = daemons[*at].control.as_ref();
+            control.is_some_and(|control| {
+                control.host == host || control.host == status.host || short(&control.host) == short(host)
+            })
+        };
+        let by_host = with_port.iter().copied().find(same_host);
+        by_host.or(if let [only] = with_port[..] { Some(only) } else { None })
     }
 
     /// What was to be removed and is gone need not be remembered.

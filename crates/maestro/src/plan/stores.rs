@@ -44,11 +44,15 @@ pub(super) fn change(draft: &mut Draft<'_>) {
             plugins::load(draft, plugin);
         }
     }
+    let library = |instance: &str| {
+        let plugins = duties.iter().flat_map(|duty| &duty.group.plugins);
+        plugins.into_iter().find(|plugin| &*plugin.name == instance).map(|plugin| plugin.plugin.as_str())
+    };
     for store in stores {
         match seen.stores.get(&*store.name) {
             Some(_) if outdated.contains(&&*store.plugin) => add(draft, store, Why::Needed),
             None => add(draft, store, Why::Missing),
-            Some(there) if differs(store, there) => {
+            Some(there) if differs(store, there, library(&store.plugin)) => {
                 if delete(draft, &store.name, there, Why::Differs("definition")) {
                     add(draft, store, Why::Differs("definition"));
                 }
@@ -86,10 +90,12 @@ fn add(draft: &mut Draft<'_>, store: &Store, why: Why) {
     }
 }
 
-fn differs(store: &Store, there: &StoreSeen) -> bool {
+/// ldmsd tells the library of a policy's plugin, not the instance.
+fn differs(store: &Store, there: &StoreSeen, library: Option<&str>) -> bool {
     let other = |wanted: &Option<String>, has: &str| wanted.as_deref().is_some_and(|wanted| wanted != has);
     let flush_us = store.flush.as_deref().and_then(|text| parse_us(text).ok());
-    *store.plugin != *there.plugin
+    let same_plugin = *store.plugin == *there.plugin || library == Some(&*there.plugin);
+    !same_plugin
         || other(&store.container, &there.container)
         || other(&store.schema, &there.schema)
         || other(&store.regex, &there.regex)
