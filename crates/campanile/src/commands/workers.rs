@@ -41,7 +41,13 @@ pub(crate) async fn show(managers: &Managers, as_json: bool) -> Outcome {
 /// The loops of one manager.
 fn section(id: &str, answer: &Value, now_s: f64) -> String {
     let mut out = format!("{id}\n");
-    for worker in answer["workers"].as_array().into_iter().flatten() {
+    let workers = answer["workers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let width = |key: &str, least: usize| {
+        let texts = workers.iter().filter_map(|worker| worker[key].as_str());
+        texts.map(|text| text.chars().count()).fold(least, usize::max)
+    };
+    let (name_width, state_width) = (width("name", 12), width("state", 28));
+    for worker in workers {
         let (name, state) = (worker["name"].as_str().unwrap_or("?"), worker["state"].as_str().unwrap_or("?"));
         let ran = worker["last_run_s"].as_f64().map_or_else(String::new, |at| short(now_s - at));
         let errors = match worker["errors"].as_u64().unwrap_or(0) {
@@ -49,7 +55,9 @@ fn section(id: &str, answer: &Value, now_s: f64) -> String {
             1 => "1 error".to_owned(),
             count => format!("{count} errors"),
         };
-        out.push_str(&format!("  {name:<12} {state:<28} last run {ran:>6} ago   {errors}\n"));
+        out.push_str(&format!(
+            "  {name:<name_width$} {state:<state_width$} last run {ran:>6} ago   {errors}\n"
+        ));
         if let Some([at, text]) = worker["last_error"].as_array().map(Vec::as_slice) {
             let ago = at.as_f64().map_or_else(String::new, |at| short(now_s - at));
             out.push_str(&format!("    last error {ago} ago: {}\n", text.as_str().unwrap_or("?")));
@@ -76,7 +84,7 @@ mod tests {
         hm-1
           bus          busy: connecting to the router last run    10s ago   3 errors
             last error 5s ago: Connection refused
-          journal      idle                         last run 10m00s ago   no errors
+          journal      idle                           last run 10m00s ago   no errors
           events cannot be saved: database or disk is full
         "#);
     }
