@@ -65,6 +65,12 @@ fn the_story_is_told_and_every_command_it_proposes_works() {
         "pump1 has ended: exit code 0",
         "* `campanile up pump1` was asked for.",
         "* The rest is up to you",
+        // The LDMS cluster beside it.
+        "LDMS: coverage 100.0 % (12 of 12 sets fresh); l1-1 4, l1-2 4, l1-3 4",
+        "* The aggregator l1-2 of the LDMS cluster is killed.",
+        "l1-1 6, l1-2 0, l1-3 6",
+        "* l1-2 is started again; it gets back what it had.",
+        "LDMS: l1-2 carries again",
     ] {
         demo.wait_for_output(LONG, text);
     }

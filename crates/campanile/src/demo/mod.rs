@@ -5,8 +5,10 @@
 //! * [`view`] — the picture on the terminal, or lines on a pipe (pure);
 //! * [`place`] — the directory with the site config, logs, state and commands of this demo;
 //! * [`stage`] — the router and the HostManagers, as processes of this program.
+//! * [`cluster`] — a simulated LDMS cluster and its manager, in this process;
 //! * [`show`] — the loop that looks, tells and acts.
 
+pub(crate) mod cluster;
 pub(crate) mod events;
 pub(crate) mod place;
 pub(crate) mod script;

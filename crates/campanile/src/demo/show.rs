@@ -8,6 +8,7 @@ use campanile_ocs::site_config::SiteConfig;
 use rustix::process::Signal;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::cluster::Cluster;
 use super::script::{Action, Script};
 use super::stage::{Stage, signal};
 use super::view::{self, EVENTS_SHOWN, Scene};
@@ -32,6 +33,8 @@ pub(crate) struct Show<'a> {
     pub(crate) hints: String,
     /// `None` leaves the site alone.
     pub(crate) script: Option<Script>,
+    /// The LDMS cluster beside the site, where there is one.
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) started: Instant,
     /// Is stdout a terminal, on which a picture is redrawn?
     pub(crate) on_terminal: bool,
@@ -98,6 +101,9 @@ impl Show<'_> {
             let action = self.script.as_mut().and_then(|script| script.look(now_s, &fleet));
             let told_before = told.len();
             told.extend(news.into_iter().map(|line| (now_s, line)));
+            if let Some(cluster) = &mut self.cluster {
+                told.extend(cluster.look(now_s).into_iter().map(|line| (now_s, line)));
+            }
             let new_caption = match &self.script {
                 Some(script) => script.caption(),
                 None => "The site stays up until Ctrl-C.".to_owned(),

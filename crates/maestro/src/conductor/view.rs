@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::model::Name;
 use crate::seen::State;
 
-use super::Conductor;
+use super::{Conductor, Health};
 
 /// One aggregator of a group.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -68,8 +68,9 @@ impl Conductor {
                     let track = &self.tracks[member.daemon];
                     let daemon = &self.desired.daemons[member.daemon];
                     let entry = daemon.member_of.iter().position(|(other, _)| *other == group);
-                    let seen =
-                        track.seen.as_ref().zip(entry).and_then(|(seen, entry)| seen.producers.get(entry));
+                    // What one that is down had when it was last seen is connected to nothing.
+                    let seen = track.seen.as_ref().filter(|_| track.health != Health::Down);
+                    let seen = seen.zip(entry).and_then(|(seen, entry)| seen.producers.get(entry));
                     let count = |wanted: fn(State) -> bool| {
                         seen.map_or(0, |list| list.iter().filter(|producer| wanted(producer.state)).count())
                     };

@@ -78,7 +78,9 @@ impl Manager {
         let end = self.client.op(&self.address, Action::Wait, task, serde_json::Value::Null, patience).await;
         let session = end.with_context(failed)?.session;
         let Some(session) = session else { return Err(anyhow::anyhow!(failed()).into()) };
-        let said = session.messages.last().map(|(_, text)| text.clone()).unwrap_or_default();
+        // The last message of a task is OCS's own, about the end of it.
+        let own = session.messages.iter().rev().find(|(_, text)| !text.starts_with("Status is now"));
+        let said = own.map(|(_, text)| text.clone()).unwrap_or_default();
         match session.success {
             Some(true) => Ok(said),
             _ => Err(anyhow::anyhow!("{said}").into()),

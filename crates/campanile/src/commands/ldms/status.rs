@@ -84,9 +84,10 @@ fn render(status: &Value, all: bool) -> String {
         let _ = writeln!(out, "\n{} ({} producers)", text(&group["name"]), group["producers"]);
         for member in list(&group["members"]) {
             let drained = if member["drained"] == true { ", drained" } else { "" };
+            let over = if member["over_limit"] == true { ", over its limit" } else { "" };
             let _ = write!(
                 out,
-                "  {:<20} {:<8} carries {:>5}, connected to {:>5}{drained}",
+                "  {:<20} {:<8} carries {:>5}, connected to {:>5}{drained}{over}",
                 text(&member["daemon"]),
                 text(&member["health"]),
                 member["assigned"],
