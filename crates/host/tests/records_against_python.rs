@@ -1,5 +1,4 @@
 //! The record feeds, as the InfluxDB publisher of OCS takes them.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
