@@ -40,6 +40,7 @@ bench: setup ## the benchmarks, ours and the originals side by side
 	CAMPANILE_BIN="$(TARGET)/release/campanile" cargo bench --locked --profile dev --package campanile --bench host
 	CAMPANILE_BIN="$(TARGET)/release/campanile" cargo bench --locked --package campanile-wamp --bench router
 	CAMPANILE_BIN="$(TARGET)/release/campanile" cargo bench --locked --package campanile-ldms --bench ldms
+	CAMPANILE_BIN="$(TARGET)/release/campanile" cargo bench --locked --package campanile-maestro --bench maestro
 	cargo bench --locked --package campanile-maestro --bench cluster
 
 soak: setup ## the tests with random histories, with many more rounds (hours)
