@@ -42,6 +42,7 @@ bench: setup ## the benchmarks, ours and the originals side by side
 	CAMPANILE_BIN="$(TARGET)/release/campanile" cargo bench --locked --package campanile-ldms --bench ldms
 	CAMPANILE_BIN="$(TARGET)/release/campanile" cargo bench --locked --package campanile-maestro --bench maestro
 	cargo bench --locked --package campanile-maestro --bench cluster
+	cargo bench --locked --package campanile-pool --bench decision
 
 soak: setup ## the tests with random histories, with many more rounds (hours)
 	PROPTEST_CASES=20000 CAMPANILE_ROUNDS=50 cargo nextest run --locked --workspace --profile soak
