@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Ehosd(commands::ehosd::Args),
     #[command(name = "maestro_ctrl")]
     MaestroCtrl(commands::maestro_ctrl::Args),
+    #[command(flatten)]
+    Tool(commands::deploy::Tool),
     Completions(commands::completions::Args),
 }
 
@@ -114,6 +116,7 @@ fn by_other_name(mut args: Vec<std::ffi::OsString>) -> Vec<std::ffi::OsString> {
 /// # Errors
 /// What clap has to say about it, which may also be the help that was asked for.
 pub(crate) fn parse(args: Vec<std::ffi::OsString>) -> Result<Cli, clap::Error> {
+    let mut args = args;
     let name = args.first().map(std::path::Path::new).and_then(std::path::Path::file_stem);
     match name.and_then(std::ffi::OsStr::to_str) {
         Some(OCSBOW) => return parse_alone(OCSBOW, args, Command::Ocsbow),
@@ -121,6 +124,10 @@ pub(crate) fn parse(args: Vec<std::ffi::OsString>) -> Result<Cli, clap::Error> {
         Some(INSTALL_SYSTEMD) => return parse_alone(INSTALL_SYSTEMD, args, Command::OcsInstallSystemd),
         Some(EHOSD) => return parse_alone(EHOSD, args, Command::Ehosd),
         Some(MAESTRO_CTRL) => return parse_alone(MAESTRO_CTRL, args, Command::MaestroCtrl),
+        Some(name) if commands::deploy::NAMES.contains(&name) => {
+            let name = name.to_owned();
+            args.insert(1, name.into());
+        }
         _ => {}
     }
     let args = by_other_name(args);

@@ -52,9 +52,11 @@ fn run(cli: cli::Cli) -> Outcome {
     let level = match &cli.command {
         Command::Host(args) if args.host.quiet => "off",
         Command::Pool(args) if commands::pool::is_daemon(args) => "info",
+        Command::Pool(args) => commands::pool::begin(args)?,
         Command::Ehosd(args) => commands::ehosd::begin(args)?,
         Command::Maestro(args) if args.maestro.debug => "debug",
         Command::Maestro(_) | Command::Router(_) | Command::Host(_) | Command::Agent(_) => "info",
+        Command::Tool(tool) => commands::deploy::begin(tool)?,
         _ => "warn",
     };
     telemetry::install(&cli.log, level)?;
@@ -80,6 +82,7 @@ fn run(cli: cli::Cli) -> Outcome {
         Command::Ehosd(args) => commands::ehosd::run(args),
         Command::MaestroCtrl(args) => commands::maestro_ctrl::run(&args),
         Command::Maestro(args) => commands::maestro::run(args),
+        Command::Tool(tool) => commands::deploy::run(tool),
         Command::Completions(args) => commands::completions::run(&args),
     }
 }

@@ -14,7 +14,7 @@ use crate::cycle::{Order, Orders};
 use crate::manager::Pool;
 use crate::model::{Node, NodeState};
 use crate::plan::Creation;
-use crate::{batch, userdata};
+use crate::{batch, deploy, userdata};
 
 /// Lines of a console that are kept.
 const CONSOLE_LINES: u32 = 40;
@@ -187,9 +187,12 @@ async fn prepare(
     };
     let join = pool.sides().batch.admit(&request).await.map_err(|error| error.to_string())?;
     let text = match (&kind.userdata_file, &config.batch) {
-        (Some(path), _) => tokio::fs::read_to_string(path)
-            .await
-            .map_err(|error| format!("{} cannot be read: {error}", path.display()))?,
+        (Some(path), _) => match tokio::fs::read_to_string(path).await {
+            Ok(text) => text,
+            Err(error) => deploy::share::in_program(path)
+                .map(str::to_owned)
+                .ok_or_else(|| format!("{} cannot be read: {error}", path.display()))?,
+        },
         (None, BatchConfig::Local(_)) => batch::local::USER_DATA.to_owned(),
         (None, _) => String::new(),
     };

@@ -18,6 +18,7 @@ pub mod batch;
 pub mod clouds;
 pub mod config;
 pub mod cycle;
+pub mod deploy;
 pub mod health;
 pub mod identity;
 pub mod life;

@@ -45,10 +45,16 @@ pub fn numbers(sight: &Sight) -> Vec<(&'static str, f64)> {
 /// A line for InfluxDB: measurement `ehos`, tag `host`.
 #[must_use]
 pub fn influx_line(host: &str, fields: &[(&str, f64)]) -> String {
+    line("ehos", host, fields)
+}
+
+/// A line of any measurement with the tag `host`.
+#[must_use]
+pub fn line(measurement: &str, host: &str, fields: &[(&str, f64)]) -> String {
     let escape =
         |text: &str| text.replace('\\', "\\\\").replace(',', "\\,").replace(' ', "\\ ").replace('=', "\\=");
     let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!("ehos,host={} {}", escape(host), fields.join(","))
+    format!("{measurement},host={} {}", escape(host), fields.join(","))
 }
 
 /// A client for InfluxDB, with the certificates that the system trusts.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 /// Every tag that may occur in the file of a worker.
-pub const TAGS: [&str; 14] = [
+pub const TAGS: [&str; 15] = [
     "campanile",
     "cores",
     "host_ip",
@@ -21,9 +21,8 @@ pub const TAGS: [&str; 14] = [
     "token",
     "uid_domain",
     "worker_name",
+    "worker_type",
 ];
-/// One more, which names the worker's type.
-const WORKER_TYPE: &str = "worker_type";
 
 /// Fills the tags in.
 ///
@@ -44,8 +43,7 @@ pub fn fill(text: &str, values: &BTreeMap<String, String>) -> Result<String, Vec
         match values.get(name) {
             Some(value) => filled.push_str(value),
             None => {
-                let is_tag = TAGS.contains(&name) || name == WORKER_TYPE;
-                if is_tag && !filled.ends_with('$') {
+                if TAGS.contains(&name) && !filled.ends_with('$') {
                     missing.push(name.to_owned());
                 }
                 filled.push('{');

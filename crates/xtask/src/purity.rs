@@ -52,6 +52,12 @@ const PURE: [(&str, &[&str]); 5] = [
         &[
             "config/model",
             "cycle",
+            "deploy/choose",
+            "deploy/cloud_init",
+            "deploy/compose",
+            "deploy/edit",
+            "deploy/jobs",
+            "deploy/keystone",
             "health",
             "identity",
             "life",

@@ -78,6 +78,8 @@ enum PoolCommand {
     /// A worker of the local queue; started by the daemon
     #[command(hide = true)]
     Worker(queue::WorkerArgs),
+    #[command(flatten)]
+    Tool(super::deploy::PoolTool),
 }
 
 #[derive(clap::Args, Debug)]
@@ -189,9 +191,18 @@ pub(crate) fn is_daemon(args: &Args) -> bool {
     matches!(args.command, PoolCommand::Run(_) | PoolCommand::Worker(_))
 }
 
+/// Sends the log where it belongs; returns its level.
+pub(crate) fn begin(args: &Args) -> Result<&'static str, Failure> {
+    match &args.command {
+        PoolCommand::Tool(tool) => super::deploy::begin_pool(tool),
+        _ => Ok("warn"),
+    }
+}
+
 /// Runs the command.
 pub(crate) fn run(args: Args) -> Outcome {
     match args.command {
+        PoolCommand::Tool(tool) => super::deploy::run_pool(tool),
         PoolCommand::Run(args) => daemon(*args),
         PoolCommand::Check(args) => offline::check(&args.config, args.json),
         PoolCommand::Plan(args) => plan(&args),

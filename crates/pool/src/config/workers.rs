@@ -151,7 +151,9 @@ impl Finder<'_> {
     fn find(&self, named: Option<Node<'_>>, diagnostics: &mut Diagnostics) -> Option<PathBuf> {
         let node = named.or(self.default)?;
         let name = PathBuf::from(node.want_text(diagnostics)?);
-        let found = find_file(&name, self.base, Path::new("."));
+        let found = find_file(&name, self.base, Path::new("."))
+            // What ships is in the program, too.
+            .or_else(|| crate::deploy::share::is_shipped(&name).then(|| name.clone()));
         if found.is_none() && node.kind() == Kind::Scalar {
             let problem = node.error(format!("the cloud-init file {} is not found", name.display()));
             diagnostics.push(problem.hint("looked for beside this file and in /etc/ehos, /usr/local/etc/ehos, etc, share/ehos and the like"));

@@ -8,6 +8,7 @@
 mod candidate;
 mod machine;
 mod queue;
+mod submit;
 
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};

@@ -6,6 +6,7 @@ use super::super::CloudError;
 use super::catalog::Service;
 use super::compute::{encode, gone_is_fine};
 use super::session::{Request, Session};
+use crate::model::MARK_KEY;
 
 /// An image, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Image {
     pub status: String,
     /// Its tags.
     pub tags: Vec<String>,
+    /// The value under [`MARK_KEY`], which it has from the server that it was made of.
+    pub mark: Option<String>,
 }
 
 fn image(value: &Value) -> Option<Image> {
@@ -27,6 +30,7 @@ fn image(value: &Value) -> Option<Image> {
         name: value["name"].as_str().unwrap_or_default().to_owned(),
         status: value["status"].as_str().unwrap_or_default().to_owned(),
         tags: tags.filter_map(|tag| tag.as_str().map(str::to_owned)).collect(),
+        mark: value[MARK_KEY].as_str().map(str::to_owned),
     })
 }
 
