@@ -64,6 +64,23 @@ fn servers(lab: &OpenStackLab, cloud: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// What the firewall lets in, sorted.
+fn rules(lab: &OpenStackLab, cloud: &str) -> Vec<String> {
+    let rules = lab.python(
+        cloud,
+        "group = conn.network.find_security_group('ehos_firewall')\n\
+         for r in conn.network.security_group_rules(security_group_id=group.id, direction='ingress'):\n    \
+         print(r.protocol, r.port_range_min, 'group' if r.remote_group_id == group.id else 'anywhere')",
+    );
+    let mut rules: Vec<String> = rules
+        .lines()
+        .filter(|line| line.starts_with("tcp") || line.starts_with("udp"))
+        .map(str::to_owned)
+        .collect();
+    rules.sort_unstable();
+    rules
+}
+
 #[test]
 fn a_configuration_is_made_and_images_are_built_in_both_projects() {
     let Some(lab) = OpenStackLab::start(&OpenStackConfig::default()) else { return };
@@ -150,15 +167,7 @@ fn images_are_built_in_all_clouds_at_once_and_written_down(lab: &OpenStackLab, d
         assert_eq!(status, "active");
         assert!(servers(lab, cloud).is_empty(), "the base VM is left in {cloud}");
         assert_eq!(lab.python(cloud, "print(conn.compute.find_keypair('ehos_key').name)"), "ehos_key");
-        let rules = lab.python(
-            cloud,
-            "group = conn.network.find_security_group('ehos_firewall')\n\
-             for r in conn.network.security_group_rules(security_group_id=group.id, direction='ingress'):\n    \
-             print(r.protocol, r.port_range_min, r.remote_group_id or 'anywhere')",
-        );
-        let mut rules: Vec<&str> =
-            rules.lines().filter(|line| line.starts_with("tcp") || line.starts_with("udp")).collect();
-        rules.sort_unstable();
+        let rules = rules(lab, cloud);
         assert_eq!(rules, ["tcp 22 anywhere", "tcp 9618 anywhere", "udp 9618 anywhere"]);
     }
     // stopped before the image is made: the access log has the order of the calls
@@ -195,6 +204,12 @@ fn an_installation_that_fails_leaves_no_vm(lab: &OpenStackLab, desk: &Desk) {
     desk.write("etc/base.yaml", "#cloud-config\n# ours\nfinal_message: \"done after $UPTIME\"\n");
     let output = desk.run("campanile", &["pool", "setup", "-c", "ehos.yaml"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    // without -e HTCondor's port is open within the group
+    let within = rules(lab, "ehos-a");
+    assert!(
+        ["tcp 9618 group", "udp 9618 group"].iter().all(|rule| within.iter().any(|one| one == rule)),
+        "{within:?}"
+    );
     assert!(said(&output).contains("EHOS-FAILED: no packages"), "{}", said(&output));
     assert!(servers(lab, "ehos-a").is_empty() && servers(lab, "ehos-b").is_empty());
     assert_eq!(desk.read("ehos.yaml"), before);

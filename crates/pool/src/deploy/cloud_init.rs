@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_is_told_at_once() {
-        let text = "packages: curl\nruncmd: []\nwrite_files:\n  - {content: '{worker_nam} ${HOME}', permissions: 0644}\nrun_cmd: []\n";
+        let text = "packages: curl\nwrite_files:\n  - {content: '{worker_nam} ${HOME}', permissions: 0644}\nrun_cmd: []\n";
         let shown = check_of(text, Kindred::Worker);
         for word in [
             "#cloud-config",
