@@ -1,6 +1,8 @@
 //! A master is made on a real OpenStack control plane and set up over ssh; sshd on loopback stands for the VM. Sleeping
 //! jobs on a real HTCondor.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -91,7 +93,10 @@ impl Machine {
     }
 }
 
-const MESSAGE: &str = "-----BEGIN SSH HOST KEY KEYS-----\nKEY-----END SSH HOST KEY KEYS-----\n";
+/// What cloud-init prints on the console of a machine with this host key.
+fn host_keys_message(key: &str) -> String {
+    format!("-----BEGIN SSH HOST KEY KEYS-----\n{key}-----END SSH HOST KEY KEYS-----\n")
+}
 
 fn me() -> String {
     let output = Command::new("id").arg("-un").output().unwrap();
@@ -145,8 +150,7 @@ fn a_master_is_made_and_the_daemon_runs_on_it_as_a_service() {
         "ehos.yaml",
     ];
     // A machine whose host key is not the one of its console gets nothing.
-    let other = MESSAGE.replace(
-        "KEY",
+    let other = host_keys_message(
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGEhSlrcaZ1v8c0Xl1nCgZ6f1dKXlZ2sVqkHn3wZkq0T x\n",
     );
     lab.hypervisor(&json!({"console": other}));
@@ -156,7 +160,7 @@ fn a_master_is_made_and_the_daemon_runs_on_it_as_a_service() {
     assert!(!machine.file("etc/ehos/ehos.yaml").exists());
 
     // The VM of the first run is used.
-    lab.hypervisor(&json!({"console": MESSAGE.replace("KEY", &machine.host_key())}));
+    lab.hypervisor(&json!({"console": host_keys_message(&machine.host_key())}));
     let output = program(dir.path(), "ehosd_deploy.py").args(args).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("is there already"), "{}", said(&output));

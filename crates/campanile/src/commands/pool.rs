@@ -25,6 +25,7 @@ Examples:
   campanile pool run ehos.yaml         the daemon (also: ehosd ehos.yaml)
   campanile pool status                nodes, jobs, clouds
   campanile pool why                   why nodes were made, or were not
+  campanile pool events                what happened
   campanile pool drain NODE            let a node finish its jobs and go
   campanile pool pause                 create and remove nothing until resume
   campanile pool adopt NAME...         take over the workers of a running EHOS
@@ -59,6 +60,8 @@ enum PoolCommand {
     Why(WhyArgs),
     /// Show nodes, jobs and clouds
     Status(ShowArgs),
+    /// Show what happened: nodes that came and went, refusals of clouds, requests of operators
+    Events(EventsArgs),
     /// Put our mark on servers of a running EHOS, so that they are managed from now on
     Adopt(AdoptArgs),
     /// Create and remove nothing until `resume`
@@ -123,6 +126,18 @@ struct ShowArgs {
     /// Show the background loops, too
     #[arg(long)]
     workers: bool,
+}
+
+#[derive(clap::Args, Debug)]
+struct EventsArgs {
+    /// So many of the newest
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    lines: u64,
+    #[command(flatten)]
+    whom: Whom,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -208,6 +223,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         PoolCommand::Plan(args) => plan(&args),
         PoolCommand::Why(args) => runtime::block_on(ask::why(&args.whom, args.node.as_deref()))?,
         PoolCommand::Status(args) => runtime::block_on(ask::status(&args.whom, args.json, args.workers))?,
+        PoolCommand::Events(args) => runtime::block_on(ask::events(&args.whom, args.lines, args.json))?,
         PoolCommand::Adopt(args) => {
             let question = serde_json::json!({
                 "names": args.names, "worker_type": args.worker_type, "confirm": args.yes,

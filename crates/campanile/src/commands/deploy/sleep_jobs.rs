@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use campanile_pool::batch::condor::Condor;
 use campanile_pool::config::CondorConfig;
 use campanile_pool::deploy::jobs::{JOBS_MAX, Sleep, description};
-use clap::{Args as _, CommandFactory as _};
+use clap::Args as _;
 
 use crate::failure::{Failure, Outcome};
 use crate::output::{print, print_error};
@@ -54,19 +54,12 @@ pub(super) enum Way {
     Script,
 }
 
-#[derive(clap::Parser)]
-struct Alone {
-    #[command(flatten)]
-    args: Args,
-}
-
 /// Runs the command.
 pub(super) fn run(args: &Args, way: Way) -> Outcome {
     let is_bare = args.number_of_jobs.is_none() && args.sleeptime.is_none() && args.range.is_none();
     if is_bare && way == Way::Documented {
-        let command =
-            Args::augment_args(Alone::command()).name("ehos_sleep_jobs").bin_name("ehos_sleep_jobs");
-        return print(&command.max_term_width(100).render_help().to_string());
+        let mut command = Args::augment_args(clap::Command::new("ehos_sleep_jobs")).max_term_width(100);
+        return print(&command.render_help().to_string());
     }
     let sleep = match &args.range {
         None => Sleep::fixed(args.sleeptime.unwrap_or(SECONDS)),

@@ -98,6 +98,12 @@ pub(super) async fn why(whom: &Whom, node: Option<&str>) -> Outcome {
     print(&text)
 }
 
+/// `events`, the newest.
+pub(super) async fn events(whom: &Whom, lines: u64, as_json: bool) -> Outcome {
+    let page = Daemon::find(whom).await?.call(".events", json!({ "limit": lines })).await?;
+    if as_json { print_json(&page) } else { print(&show::events_of_all(&page)) }
+}
+
 /// `adopt`: the list, and with `confirm` the deed.
 pub(super) async fn adopt(whom: &Whom, question: Json, confirm: bool) -> Outcome {
     let answer = Daemon::find(whom).await?.call(".adopt", question).await?;

@@ -175,6 +175,19 @@ pub(super) fn events(page: &Value) -> String {
     out
 }
 
+/// The same of all nodes, and of the pool itself: with the name of each.
+pub(super) fn events_of_all(page: &Value) -> String {
+    let mut events: Vec<&Value> = list(&page["events"]).collect();
+    events.sort_by_key(|event| event["id"].as_u64());
+    let width = events.iter().map(|event| text(&event["subject"]).len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for event in events {
+        let time = campanile_pool::names::iso_time(event["time_ms"].as_u64().unwrap_or(0));
+        let _ = writeln!(out, "{time}  {:<width$}  {}", text(&event["subject"]), text(&event["text"]));
+    }
+    out
+}
+
 /// Servers that were asked for by name.
 pub(super) fn adoption(answer: &Value, confirm: bool) -> String {
     let mut out = String::new();
