@@ -35,7 +35,7 @@ Examples:
   campanile logs thermo1               the last 20 lines of each stream
   campanile logs thermo1 -n 200
   campanile logs thermo1 -f            go on until Ctrl-C, also over restarts
-  campanile logs thermo1 --since 10m   by the times that begin the lines, or that docker noted
+  campanile logs thermo1 --since 10m   by the times on the lines, or of docker
 
 Exit codes:
   0 shown; 1 no such instance, or nobody has its logs; 2 wrong options or site
@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// Go on printing what comes
     #[arg(short, long)]
     follow: bool,
-    /// Only what is not older than that (30s, 10m, 2h), by the times that begin the lines, or that docker noted
+    /// Only what is not older than that (30s, 10m, 2h), by the times on the lines, or of docker
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     since: Option<Duration>,
     /// Only this stream
