@@ -71,6 +71,9 @@ fn the_story_is_told_and_every_command_it_proposes_works() {
         "l1-1 6, l1-2 0, l1-3 6",
         "* l1-2 is started again; it gets back what it had.",
         "LDMS: l1-2 carries again",
+        // The pool, too.
+        "* 6 jobs are submitted to the pool's queue.",
+        "Pool: all jobs are done, and the workers have gone",
     ] {
         demo.wait_for_output(LONG, text);
     }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::demo::cluster::Cluster;
 use crate::demo::place::{self, BUILT_IN_SITE, Place};
+use crate::demo::pool::Pool;
 use crate::demo::script::Script;
 use crate::demo::show::{self, Show};
 use crate::demo::stage::Stage;
@@ -22,8 +23,9 @@ use crate::{output, runtime, this_site};
 /// Bring up a small site on this machine, with agents that come, crash and go
 ///
 /// Starts a router, a HostManager for every host of the site config, and through them the agents, shows what happens,
-/// and stops all of it at Ctrl-C. Beside them runs a simulated LDMS cluster, in which an aggregator dies. With nothing
-/// but this program: the agents are simulated instruments, but real OCS agents on a real bus. Nothing is left behind.
+/// and stops all of it at Ctrl-C. Beside them runs a simulated LDMS cluster, in which an aggregator dies, and a small
+/// pool, to which jobs are submitted. With nothing but this program: the agents are simulated instruments, but real OCS
+/// agents on a real bus; the workers are processes of this machine. Nothing is left behind.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -136,12 +138,13 @@ async fn perform(
         stage.start_manager(&host, &instance_id, &more)?;
     }
     let script = (!args.no_script).then(|| Script::new(started.elapsed().as_secs_f64()));
-    let cluster = match args.site_file {
+    let plays = !args.no_script;
+    let (cluster, pool) = match args.site_file {
         // A site of the user's own is played as it is.
-        Some(_) => None,
-        None => Some(Cluster::begin(!args.no_script)?),
+        Some(_) => (None, None),
+        None => (Some(Cluster::begin(plays)?), Some(Pool::begin(place, stage, plays).await?)),
     };
-    let hints = show::hints(&place.env_file().display().to_string(), &site);
+    let hints = show::hints(&place.env_file().display().to_string(), &site, pool.is_some());
     let on_terminal = std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
     let end = async {
         match args.duration {
@@ -154,7 +157,7 @@ async fn perform(
             }
         }
     };
-    Show { site: &site, hints, script, cluster, started, on_terminal }.run(stage, end).await
+    Show { site: &site, hints, script, cluster, pool, started, on_terminal }.run(stage, end).await
 }
 
 /// The text of a user's site config, if it can be used; else everything that is wrong with it.

@@ -4,13 +4,15 @@
 //! * [`events`] — what happened between two looks at the site, in words (pure);
 //! * [`view`] — the picture on the terminal, or lines on a pipe (pure);
 //! * [`place`] — the directory with the site config, logs, state and commands of this demo;
-//! * [`stage`] — the router and the HostManagers, as processes of this program.
+//! * [`stage`] — the router and the managers, as processes of this program;
 //! * [`cluster`] — a simulated LDMS cluster and its manager, in this process;
+//! * [`pool`] — a small pool, its jobs and its workers;
 //! * [`show`] — the loop that looks, tells and acts.
 
 pub(crate) mod cluster;
 pub(crate) mod events;
 pub(crate) mod place;
+pub(crate) mod pool;
 pub(crate) mod script;
 pub(crate) mod show;
 pub(crate) mod stage;

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::cluster::Cluster;
+use super::pool::Pool;
 use super::script::{Action, Script};
 use super::stage::{Stage, signal};
 use super::view::{self, EVENTS_SHOWN, Scene};
@@ -35,6 +36,8 @@ pub(crate) struct Show<'a> {
     pub(crate) script: Option<Script>,
     /// The LDMS cluster beside the site, where there is one.
     pub(crate) cluster: Option<Cluster>,
+    /// The pool beside the site, where there is one.
+    pub(crate) pool: Option<Pool>,
     pub(crate) started: Instant,
     /// Is stdout a terminal, on which a picture is redrawn?
     pub(crate) on_terminal: bool,
@@ -103,6 +106,9 @@ impl Show<'_> {
             told.extend(news.into_iter().map(|line| (now_s, line)));
             if let Some(cluster) = &mut self.cluster {
                 told.extend(cluster.look(now_s).into_iter().map(|line| (now_s, line)));
+            }
+            if let Some(pool) = &mut self.pool {
+                told.extend(pool.look(now_s).await.into_iter().map(|line| (now_s, line)));
             }
             let new_caption = match &self.script {
                 Some(script) => script.caption(),
@@ -182,7 +188,7 @@ async fn act(action: Action, bus: &Bus, fleet: &Fleet) {
 }
 
 /// What to try in another terminal.
-pub(crate) fn hints(env_file: &str, site: &SiteConfig) -> String {
+pub(crate) fn hints(env_file: &str, site: &SiteConfig, with_pool: bool) -> String {
     let ids: Vec<&str> = site
         .hosts
         .iter()
@@ -200,6 +206,9 @@ pub(crate) fn hints(env_file: &str, site: &SiteConfig) -> String {
         lines.push(format!("  campanile logs {crashing} -f"));
         lines.push("  campanile plan".to_owned());
         lines.push("  ocsbow".to_owned());
+    }
+    if with_pool {
+        lines.push("  campanile pool status".to_owned());
     }
     lines.push("Ctrl-C stops everything.".to_owned());
     lines.join("\n")

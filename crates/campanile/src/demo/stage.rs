@@ -1,4 +1,4 @@
-//! The router and the HostManagers of a demo, as processes of this program.
+//! The router and the managers of a demo, as processes of this program.
 
 use std::fs::File;
 use std::io;
@@ -110,6 +110,13 @@ impl Stage {
         Ok(())
     }
 
+    /// Starts the manager of a pool.
+    pub(crate) fn start_pool(&mut self, config: &Path) -> anyhow::Result<()> {
+        let actor = self.start("pool", &["pool", "run", &config.display().to_string()])?;
+        self.managers.push(actor);
+        Ok(())
+    }
+
     fn start(&self, name: &str, args: &[&str]) -> anyhow::Result<Actor> {
         let output = self.output_dir.join(format!("{}.out", name.replace(' ', "-")));
         let file = File::create(&output).with_context(|| format!("cannot write {}", output.display()))?;
@@ -142,7 +149,7 @@ impl Stage {
         fallen
     }
 
-    /// Ends everything: the HostManagers, which stop their agents, then the router, then what is left over.
+    /// Ends everything: the managers (a HostManager stops its agents), then the router, then what is left over.
     ///
     /// `hurry` becomes ready when somebody has lost patience; then everything is killed.
     pub(crate) async fn stop(&mut self, hurry: impl Future<Output = ()>) {
