@@ -57,6 +57,8 @@ fn run(cli: cli::Cli) -> Outcome {
         Command::Maestro(args) if args.maestro.debug => "debug",
         Command::Maestro(_) | Command::Router(_) | Command::Host(_) | Command::Agent(_) => "info",
         Command::Tool(tool) => commands::deploy::begin(tool)?,
+        // It tells itself what happens, and may be drawing on the whole terminal.
+        Command::Demo(_) => "off",
         _ => "warn",
     };
     telemetry::install(&cli.log, level)?;

@@ -34,8 +34,8 @@ enum Scene {
     Well(f64),
     /// The aggregator is dead, since this moment.
     Dead(f64),
-    /// It has come back, and its load with it.
-    Back,
+    /// It has come back, and its load with it, since this moment.
+    Back(f64),
     /// The story is told.
     Told,
 }
@@ -95,12 +95,14 @@ impl Cluster {
             Scene::Dead(since_s) if now_s - since_s >= PAUSE_S && whole => {
                 let _ = self.fleet.restart(VICTIM);
                 told.push(format!("* {VICTIM} is started again; it gets back what it had."));
-                Scene::Back
+                Scene::Back(now_s)
             }
-            Scene::Back if whole && carries(&self.manager) == SAMPLERS / AGGREGATORS.len() => {
-                told.push(format!(
-                    "LDMS: {VICTIM} carries again; nothing was lost for longer than the move took"
-                ));
+            Scene::Back(since_s)
+                if now_s - since_s >= PAUSE_S
+                    && whole
+                    && carries(&self.manager) == SAMPLERS / AGGREGATORS.len() =>
+            {
+                told.push(format!("LDMS: {VICTIM} carries again, and every set is fresh"));
                 Scene::Told
             }
             other => other,
