@@ -39,15 +39,18 @@ impl Manager {
         }
     }
 
-    /// Whether it is known what runs of the docker services, or that it cannot be; so it is where there are none.
-    pub(crate) fn docker_is_known(&self) -> bool {
+    /// Whether it is known what runs of the docker services and nothing is being stopped, or that it cannot be known; so
+    /// it is where there are none.
+    pub(crate) fn docker_is_at_rest(&self) -> bool {
         let Some(docker) = self.shared.docker.get() else { return true };
         let view = docker.view();
         match view.engine {
             Engine::Waiting => false,
             Engine::Away(_) => true,
             Engine::Seen => {
-                !view.has_unread_files() && view.services.values().all(|service| service.is_complete)
+                !view.has_unread_files()
+                    && view.services.values().all(|service| service.is_complete)
+                    && !docker.is_stopping()
             }
         }
     }

@@ -321,8 +321,9 @@ impl Manager {
                 is_degraded = has_problems;
                 context.set_degraded(is_degraded);
             }
-            // What docker has of this host's services is not known in the first moments.
-            if stopping && is_idle && self.docker_is_known() {
+            // What docker has of this host's services is not known in the first moments, and is not all gone when the
+            // last process is.
+            if stopping && is_idle && self.docker_is_at_rest() {
                 return false;
             }
             concerned.clear();

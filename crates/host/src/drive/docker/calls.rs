@@ -139,6 +139,12 @@ impl Dockers {
         }
     }
 
+    /// Whether compose is still at stopping services: it removes a container some time after its end.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.shared.calls.lock().values().any(|queue| !queue.stops.is_empty() || !queue.stopping.is_empty())
+    }
+
     /// Kills the containers of a service and removes them.
     pub fn kill(&self, service: &str) {
         self.remove(service, true);
@@ -186,6 +192,7 @@ fn begin_stops(shared: &Arc<Shared>, file: &str) {
             // A start that waits for this must see what is left, not what was.
             shared.look_again().await;
             shared.calls.queue(&file, |queue| queue.stopping.retain(|service| !services.contains(service)));
+            shared.changed.notify_one();
         });
     }
 }
