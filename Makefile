@@ -37,12 +37,9 @@ setup: ## install what is missing on this machine (root: by apt)
 # Both drive the release build as a program. What drives the HostManager only waits and needs no optimised build.
 bench: setup ## the benchmarks, ours and the originals side by side
 	cargo build --locked --release --package campanile
-	CAMPANILE_BIN="$(TARGET)/release/campanile" cargo bench --locked --profile dev --package campanile --bench host
-	CAMPANILE_BIN="$(TARGET)/release/campanile" cargo bench --locked --package campanile-wamp --bench router
-	CAMPANILE_BIN="$(TARGET)/release/campanile" cargo bench --locked --package campanile-ldms --bench ldms
-	CAMPANILE_BIN="$(TARGET)/release/campanile" cargo bench --locked --package campanile-maestro --bench maestro
-	cargo bench --locked --package campanile-maestro --bench cluster
-	cargo bench --locked --package campanile-pool --bench decision
+	CAMPANILE_BIN="$(TARGET)/release/campanile" cargo bench --locked --workspace --profile dev --bench host
+	CAMPANILE_BIN="$(TARGET)/release/campanile" cargo bench --locked --workspace \
+	    --bench router --bench ldms --bench cluster --bench maestro --bench decision
 
 soak: setup ## the tests with random histories, with many more rounds (hours)
 	PROPTEST_CASES=20000 CAMPANILE_ROUNDS=50 cargo nextest run --locked --workspace --profile soak
