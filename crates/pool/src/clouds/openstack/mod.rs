@@ -25,7 +25,7 @@ pub use image::Image;
 use self::catalog::Service;
 use self::session::Session;
 use super::{Adoption, Cloud, CloudError, Leftover, LeftoverKind, NewServer};
-use crate::model::{CloudLimits, Flavor, MARK_KEY, Mark, NODE_KEY, Server, ServerStatus, TYPE_KEY};
+use crate::model::{CloudLimits, Flavor, MARK_KEY, Mark, NODE_KEY, Server, TYPE_KEY};
 
 /// The longest user-data that nova takes, bytes before base64 (its limit is 65535 characters after).
 const USER_DATA_MAX_BYTES: usize = 49_150;
@@ -180,9 +180,8 @@ impl Cloud for OpenStack {
         if server.mark.as_deref() != Some(value.as_str()) {
             return Err(CloudError::NotOurs(format!("server {} ({server_id})", server.name)));
         }
-        if server.status == ServerStatus::Deleting {
-            return Ok(());
-        }
+        // Also where nova says that it is at it: a deletion that failed within nova leaves its mark there for ever, and is
+        // only taken up by asking again, which is otherwise harmless.
         if floating {
             network::release_floating_ips(&self.session, server_id, &value).await?;
         }
