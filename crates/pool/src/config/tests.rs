@@ -156,6 +156,8 @@ fn everything_that_is_wrong_is_told_at_once_with_its_line() {
         .replace("fill first", "fill frist")
         .replace("master_cloud: oslo", "master_cloud: osl")
         .replace("nodes_spare", "nodes_spre")
+        // `execute.yaml` itself comes with Campanile.
+        .replace("userdata_file: execute.yaml", "userdata_file: excute.yaml")
         .replace("postgresql+psycopg2://ehos:pw", "mysql://ehos:pw");
     let (config, diagnostics) = dir.read(&[dir.write("ehos.yaml", &text)]);
     assert!(config.is_none());
@@ -167,7 +169,7 @@ fn everything_that_is_wrong_is_told_at_once_with_its_line() {
         "there is no cloud `osl`",
         "unknown key `nodes_spre`",
         "neither `postgresql://` nor `sqlite://`",
-        "the cloud-init file execute.yaml is not found",
+        "the cloud-init file excute.yaml is not found",
         "ehos.yaml:32",
     ] {
         assert!(text.contains(part), "no {part:?} in\n{text}");
