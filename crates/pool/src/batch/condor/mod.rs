@@ -342,7 +342,16 @@ impl Batch for Condor {
                 Ok(DrainAnswer::Busy)
             }
             false if said.contains("already draining") => Ok(DrainAnswer::Accepted),
-            false if is_no_such_worker(&said) => Ok(DrainAnswer::NoSuchWorker),
+            false if is_no_such_worker(&said) => {
+                // The master is asked, too, and its ad may come later than that of its startd.
+                let named = format!("Name == {}", quoted(&worker.handle));
+                let there = self.status(&["-constraint", &named, "-af", "Name"]).await?;
+                if there.trim().is_empty() {
+                    Ok(DrainAnswer::NoSuchWorker)
+                } else {
+                    Err(BatchError::Refused(said))
+                }
+            }
             false => Err(BatchError::Refused(said)),
         }
     }
