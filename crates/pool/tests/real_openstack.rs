@@ -202,6 +202,9 @@ async fn quota_that_is_used_up_names_the_resource(cloud: &OpenStack) {
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
     }
+    // nova counts what its conductor has entered, which is a little after what its API has accepted
+    let all_run = |all: &[Server]| all.len() == 4 && all.iter().all(|s| s.status == ServerStatus::Active);
+    servers_until(cloud, "all four run", all_run).await;
     let error = cloud.create(&new_server("q5")).await.unwrap_err();
     assert!(
         matches!(&error, CloudError::Quota { resource, .. } if resource.contains("instances")),
