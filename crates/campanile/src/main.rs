@@ -21,6 +21,7 @@ mod samples;
 mod signals;
 mod systemd;
 mod telemetry;
+mod this_pool;
 mod this_site;
 
 use std::process::ExitCode;
@@ -53,7 +54,7 @@ fn run(cli: cli::Cli) -> Outcome {
         Command::Host(args) if args.host.quiet => "off",
         Command::Pool(args) if commands::pool::is_daemon(args) => "info",
         Command::Pool(args) => commands::pool::begin(args)?,
-        Command::Ehosd(args) => commands::ehosd::begin(args)?,
+        Command::Ehosd(args) => args.talk.begin()?,
         Command::Maestro(args) if args.maestro.debug => "debug",
         Command::Maestro(_) | Command::Router(_) | Command::Host(_) | Command::Agent(_) => "info",
         Command::Tool(tool) => commands::deploy::begin(tool)?,

@@ -1,13 +1,10 @@
 //! `ehosd`: the pool's daemon with the options of EHOS's.
 
-use std::fs::OpenOptions;
-use std::path::PathBuf;
-
-use anyhow::Context as _;
 use campanile_pool::PoolArgs;
 
+use super::deploy::Talk;
 use super::pool;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 
 /// Run the daemon of a pool, as EHOS's `ehosd.py`
 ///
@@ -23,29 +20,10 @@ Exit codes:
   0 an orderly end; 1 another daemon has this pool, or the record cannot be read;
   2 wrong options or configuration")]
 pub(crate) struct Args {
-    /// Append the log to this file instead of stderr
-    #[arg(short, long, value_name = "FILE")]
-    logfile: Option<PathBuf>,
-    /// Say more; up to three times
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
+    #[command(flatten)]
+    pub(crate) talk: Talk,
     #[command(flatten)]
     pool: PoolArgs,
-}
-
-/// Sends the log where it belongs; returns its level.
-pub(crate) fn begin(args: &Args) -> Result<&'static str, Failure> {
-    if let Some(path) = &args.logfile {
-        let file = OpenOptions::new().append(true).create(true).open(path);
-        let file = file.with_context(|| format!("cannot write to {}", path.display()))?;
-        rustix::stdio::dup2_stderr(&file).context("cannot redirect the log")?;
-    }
-    Ok(match args.verbose {
-        0 => "warn",
-        1 => "info",
-        2 => "debug",
-        _ => "trace",
-    })
 }
 
 /// Runs the command.

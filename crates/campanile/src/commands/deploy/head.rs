@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, anyhow};
-use campanile_pool::config::{BatchConfig, Place, read};
+use campanile_pool::config::BatchConfig;
 use campanile_pool::deploy::cloud_init::{self, Kindred};
 use campanile_pool::deploy::head::{Head, configure};
 use campanile_pool::deploy::share;
-use campanile_pool::run::config_files;
 
 use super::Talk;
 use crate::failure::{Failure, Outcome};
-use crate::output::{print, print_error, stderr_coloured};
+use crate::output::print;
+use crate::this_pool::{ThisPool, heed};
 
 /// Configure HTCondor on the master for this pool
 ///
@@ -46,30 +46,22 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Outcome {
-    let place = Place::here().context("there is no working directory")?;
-    let given: Vec<PathBuf> = args.config.iter().cloned().collect();
-    let files = config_files(&given, &place).map_err(Failure::Config)?;
-    let (config, diagnostics) = read(&files, &place);
-    let Some(config) = config else { return Err(Failure::Config(diagnostics)) };
-    let BatchConfig::Condor(condor) = &config.batch else {
+    let pool = ThisPool::read_aloud(args.config.as_slice())?;
+    let BatchConfig::Condor(condor) = &pool.config.batch else {
         return Err(Failure::Usage("this pool serves another batch system than HTCondor".to_owned()));
     };
     // What workers are made of is looked at now, not when the first job waits.
-    for path in config.worker_types.iter().filter_map(|kind| kind.userdata_file.as_ref()) {
+    for path in pool.config.worker_types.iter().filter_map(|kind| kind.userdata_file.as_ref()) {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => share::in_program(path)
                 .map(str::to_owned)
                 .ok_or_else(|| Failure::Usage(format!("{} cannot be read: {error}", path.display())))?,
         };
-        let problems = cloud_init::check(path, &text, Kindred::Worker);
-        if problems.has_errors() {
-            return Err(Failure::Config(problems));
-        }
-        print_error(&problems.render(stderr_coloured()));
+        heed(cloud_init::check(path, &text, Kindred::Worker))?;
     }
-    let beside = files[0].parent().unwrap_or(std::path::Path::new("")).to_owned();
-    let template = share::find(None, "condor-master.config", &beside, &place).map_err(Failure::Usage)?;
+    let template = share::find(None, "condor-master.config", pool.beside(), &pool.place);
+    let template = template.map_err(Failure::Usage)?;
     let master_ip = match args.master_ip.clone().or_else(|| condor.host_ip.clone()) {
         Some(address) => address,
         None => own_address().context("this machine's address is not known; give --master-ip")?,

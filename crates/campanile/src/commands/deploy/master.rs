@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use campanile_pool::clouds::NewServer;
-use campanile_pool::config::{CloudConfig, CloudKind, Place, PoolConfig, read};
+use campanile_pool::config::{CloudConfig, CloudKind, PoolConfig};
 use campanile_pool::deploy::cloud_init::{self, Kindred};
 use campanile_pool::deploy::image::Patience;
 use campanile_pool::deploy::master::{Parcel, by_hand, install, machine, order, parcels};
 use campanile_pool::deploy::remote::{Remote, known_hosts};
 use campanile_pool::deploy::{setup, share};
-use campanile_pool::run::config_files;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Talk;
 use super::progress::Progress;
 use crate::failure::{Failure, Outcome};
-use crate::output::{print, print_error, stderr_coloured};
+use crate::output::{print, print_error};
 use crate::runtime;
+use crate::this_pool::{ThisPool, heed};
 
 /// Make the master: a VM with HTCondor and the pool's daemon as a service
 ///
@@ -75,35 +75,23 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Outcome {
-    let place = Place::here().context("there is no working directory")?;
-    let given: Vec<PathBuf> = args.config.iter().cloned().collect();
-    let files = config_files(&given, &place).map_err(Failure::Config)?;
-    let (config, diagnostics) = read(&files, &place);
-    let Some(config) = config else { return Err(Failure::Config(diagnostics)) };
-    print_error(&diagnostics.render(stderr_coloured()));
-    let file = &files[0];
-    let beside = file.parent().unwrap_or(Path::new(""));
-    let find =
-        |given: Option<&Path>, name: &str| share::find(given, name, beside, &place).map_err(Failure::Usage);
+    let pool = ThisPool::read_aloud(args.config.as_slice())?;
+    let (file, beside) = (pool.file(), pool.beside());
+    let find = |given: Option<&Path>, name: &str| {
+        share::find(given, name, beside, &pool.place).map_err(Failure::Usage)
+    };
     let master = find(args.master_yaml.as_deref(), "master.yaml")?;
-    let problems = cloud_init::check(&master.origin, &master.text, Kindred::Whole);
-    if problems.has_errors() {
-        return Err(Failure::Config(problems));
-    }
-    print_error(&problems.render(stderr_coloured()));
+    heed(cloud_init::check(&master.origin, &master.text, Kindred::Whole))?;
     if let Some(path) = &args.execute_yaml {
         let execute = find(Some(path), "execute.yaml")?;
-        let problems = cloud_init::check(&execute.origin, &execute.text, Kindred::Worker);
-        if problems.has_errors() {
-            return Err(Failure::Config(problems));
-        }
+        heed(cloud_init::check(&execute.origin, &execute.text, Kindred::Worker))?;
     }
     let unit = find(None, "ehos.service")?;
     let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let parcels = parcels(&config, &text, beside, &place, args.execute_yaml.as_deref(), &unit.text)
+    let parcels = parcels(&pool.config, &text, beside, &pool.place, args.execute_yaml.as_deref(), &unit.text)
         .map_err(Failure::Usage)?;
-    let settings = cloud_of(&config)?;
-    let order = order(&config, settings, &master).map_err(Failure::Usage)?;
+    let settings = cloud_of(&pool.config)?;
+    let order = order(&pool.config, settings, &master).map_err(Failure::Usage)?;
     if args.manual {
         return print(&by_hand(&order, file, &parcels, &args.user));
     }

@@ -4,12 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use campanile_pool::config::{Place, read};
 use campanile_pool::deploy::cloud_init::{self, Kindred};
 use campanile_pool::deploy::image::Patience;
 use campanile_pool::deploy::setup::{Plan, prepare, updated};
 use campanile_pool::deploy::{compose, make_password, share};
-use campanile_pool::run::config_files;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -17,8 +15,9 @@ use super::Talk;
 use super::create_config::write_private;
 use super::progress::Progress;
 use crate::failure::{EXIT_WORLD, Failure, Outcome};
-use crate::output::{print, print_error, stderr_coloured};
+use crate::output::{print, print_error};
 use crate::runtime;
+use crate::this_pool::{ThisPool, heed};
 
 /// Prepare the clouds of a configuration: key pair, firewall, password, and with -c images
 ///
@@ -69,18 +68,10 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args, always_images: bool) -> Outcome {
-    let place = Place::here().context("there is no working directory")?;
-    let given: Vec<PathBuf> = args.config.iter().cloned().collect();
-    let files = config_files(&given, &place).map_err(Failure::Config)?;
-    let (config, diagnostics) = read(&files, &place);
-    let Some(config) = config else { return Err(Failure::Config(diagnostics)) };
-    print_error(&diagnostics.render(stderr_coloured()));
-    let file = &files[0];
-    let base = if args.create_images || always_images || args.rebuild {
-        Some(base(args, file, &place)?)
-    } else {
-        None
-    };
+    let pool = ThisPool::read_aloud(args.config.as_slice())?;
+    let file = pool.file();
+    let base =
+        if args.create_images || always_images || args.rebuild { Some(base(args, &pool)?) } else { None };
     let plan = Plan {
         key: args.ssh_key.as_deref().map(public_key).transpose()?.map(|key| (args.ssh_key_name.clone(), key)),
         firewall: args.firewall_name.clone(),
@@ -89,7 +80,7 @@ pub(super) fn run(args: &Args, always_images: bool) -> Outcome {
         anew: args.rebuild,
         patience: Patience { up: Duration::from_secs(args.up_timeout), ..Patience::default() },
     };
-    if config.clouds.len() > 1 && !args.external_cloud {
+    if pool.config.clouds.len() > 1 && !args.external_cloud {
         print_error(
             "note: there are several clouds; their nodes reach each other only with -e (--external-cloud)\n",
         );
@@ -98,7 +89,7 @@ pub(super) fn run(args: &Args, always_images: bool) -> Outcome {
     let outcomes = runtime::block_on(async {
         let (interrupt, interrupted) = watch::channel(false);
         let tell = |cloud: &str, text: &str| progress.tell(cloud, text);
-        let work = prepare(&config, &plan, &interrupted, &tell);
+        let work = prepare(&pool.config, &plan, &interrupted, &tell);
         tokio::pin!(work);
         let mut int = signal(SignalKind::interrupt())?;
         let mut term = signal(SignalKind::terminate())?;
@@ -141,14 +132,10 @@ pub(super) fn run(args: &Args, always_images: bool) -> Outcome {
     if all_good { Ok(()) } else { Err(Failure::Told(EXIT_WORLD)) }
 }
 
-fn base(args: &Args, file: &Path, place: &Place) -> Result<share::Shared, Failure> {
-    let beside = file.parent().unwrap_or(Path::new(""));
-    let base = share::find(args.base_yaml.as_deref(), "base.yaml", beside, place).map_err(Failure::Usage)?;
-    let problems = cloud_init::check(&base.origin, &base.text, Kindred::Whole);
-    if problems.has_errors() {
-        return Err(Failure::Config(problems));
-    }
-    print_error(&problems.render(stderr_coloured()));
+fn base(args: &Args, pool: &ThisPool) -> Result<share::Shared, Failure> {
+    let base = share::find(args.base_yaml.as_deref(), "base.yaml", pool.beside(), &pool.place);
+    let base = base.map_err(Failure::Usage)?;
+    heed(cloud_init::check(&base.origin, &base.text, Kindred::Whole))?;
     Ok(base)
 }
 

@@ -4,16 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use campanile_pool::batch::BatchError;
-use campanile_pool::config::{Place, read};
 use campanile_pool::metrics::line;
 use campanile_pool::model::WorkerState;
-use campanile_pool::run::config_files;
-use campanile_pool::sides::Sides;
-use campanile_yaml::{Diagnostic, Diagnostics};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::print;
 use crate::runtime;
+use crate::this_pool::ThisPool;
 
 /// Print the counts of jobs and nodes once, in InfluxDB's line protocol
 ///
@@ -36,18 +33,11 @@ pub(super) fn run(args: &Args) -> Outcome {
 }
 
 async fn print_lines(args: &Args) -> Outcome {
-    let place = Place::here().context("there is no working directory")?;
-    let files = config_files(&args.config, &place).map_err(Failure::Config)?;
-    let (config, diagnostics) = read(&files, &place);
-    let config = config.ok_or(Failure::Config(diagnostics))?;
+    let pool = ThisPool::read(&args.config)?;
     let scratch = tempfile::tempdir().context("no temporary directory")?;
-    let state = campanile_pool::run::state_path(None, &config).context("no place for state")?;
+    let state = campanile_pool::run::state_path(None, &pool.config).context("no place for state")?;
     let dir = if state.exists() { state.as_path() } else { scratch.path() };
-    let sides = Sides::open(&config, dir).await.map_err(|problems| {
-        let mut diagnostics = Diagnostics::new();
-        problems.into_iter().for_each(|problem| diagnostics.push(Diagnostic::error(problem)));
-        Failure::Config(diagnostics)
-    })?;
+    let sides = pool.sides(dir).await?;
     let unknown = |error: BatchError| {
         Failure::World(anyhow::Error::new(error).context("the batch system is not known"))
     };
@@ -58,7 +48,7 @@ async fn print_lines(args: &Args) -> Outcome {
     let count =
         |states: &[WorkerState]| workers.iter().filter(|worker| states.contains(&worker.state)).count();
     let busy = count(&[WorkerState::Busy, WorkerState::Draining]);
-    let host = &config.mark.host;
+    let host = &pool.config.mark.host;
     #[expect(clippy::cast_precision_loss, reason = "counts are far below where a float is not exact")]
     let text = format!(
         "{}\n{}\n",

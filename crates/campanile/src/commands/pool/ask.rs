@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use campanile_control::state_dir;
 use campanile_ocs::client::{Endpoint, OcsClient};
-use campanile_pool::config::{Place, read};
-use campanile_pool::run::{ADDRESS_FILE, CONTROL_SOCKET, ROLE, config_files, state_path};
+use campanile_pool::run::{ADDRESS_FILE, CONTROL_SOCKET, ROLE, state_path};
 use campanile_wamp::{Dict, Value};
 use serde_json::{Value as Json, json};
 
 use super::{ANSWER_TIMEOUT, Whom, show};
 use crate::failure::{EXIT_WORLD, Failure, Outcome};
 use crate::output::{print, print_json};
+use crate::this_pool::ThisPool;
 
 /// Events that `why NODE` shows.
 const EVENTS: u64 = 30;
@@ -43,10 +43,7 @@ impl Daemon {
 /// The state directory of the daemon that is meant.
 fn directory(whom: &Whom) -> Result<PathBuf, Failure> {
     if !whom.config.is_empty() {
-        let place = Place::here().context("there is no working directory")?;
-        let files = config_files(&whom.config, &place).map_err(Failure::Config)?;
-        let (config, diagnostics) = read(&files, &place);
-        let config = config.ok_or(Failure::Config(diagnostics))?;
+        let config = ThisPool::read(&whom.config)?.config;
         return Ok(state_path(whom.state_dir.as_deref(), &config).context("no place for state")?);
     }
     let env = |name: &str| std::env::var(name).ok();

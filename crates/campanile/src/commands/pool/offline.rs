@@ -9,14 +9,13 @@ use campanile_pool::cycle::{Memory, preview};
 use campanile_pool::observe::Observers;
 use campanile_pool::record::Record;
 use campanile_pool::run::{config_files, state_path};
-use campanile_pool::sides::Sides;
 use campanile_pool::time::Time;
-use campanile_yaml::{Diagnostic, Diagnostics};
 use serde_json::json;
 
 use super::show;
 use crate::failure::{Failure, Outcome};
 use crate::output::{print, print_error, print_json, stderr_coloured};
+use crate::this_pool::ThisPool;
 
 /// `check`.
 pub(super) fn check(given: &[PathBuf], as_json: bool) -> Outcome {
@@ -46,31 +45,25 @@ pub(super) fn check(given: &[PathBuf], as_json: bool) -> Outcome {
 
 /// `plan FILE`: looks at clouds, batch system and record once, and says what a daemon would do now.
 pub(super) async fn plan(given: &[PathBuf], state_dir: Option<&Path>, as_json: bool) -> Outcome {
-    let place = Place::here().context("there is no working directory")?;
-    let files = config_files(given, &place).map_err(Failure::Config)?;
-    let (config, diagnostics) = read(&files, &place);
-    let config = config.ok_or(Failure::Config(diagnostics))?;
-    let state = state_path(state_dir, &config).context("no place for state")?;
+    let pool = ThisPool::read(given)?;
+    let state = state_path(state_dir, &pool.config).context("no place for state")?;
     let kept_here = state.exists();
     // Without a record there are no nodes but those that bear our mark; a directory of its own is not left behind.
     let scratch = tempfile::tempdir().context("no temporary directory")?;
     let dir = if kept_here { state.as_path() } else { scratch.path() };
-    let sides = Sides::open(&config, dir).await.map_err(|problems| {
-        let mut diagnostics = Diagnostics::new();
-        problems.into_iter().for_each(|problem| diagnostics.push(Diagnostic::error(problem)));
-        Failure::Config(diagnostics)
-    })?;
-    let record =
-        Record::open(&config.database, dir, &config.mark).await.context("the record cannot be opened")?;
+    let sides = pool.sides(dir).await?;
+    let record = Record::open(&pool.config.database, dir, &pool.config.mark)
+        .await
+        .context("the record cannot be opened")?;
     let (nodes, kept) = record.load().await.context("the record cannot be read")?;
     let clock = Clock::system();
     let time = Time::begin(clock.clone(), nodes.iter().map(|node| node.since_ms).max().unwrap_or(0));
     let observers = Observers::new(time, Workers::new(clock));
     // The flavors come with the first look, and only then the batch system can be asked what fits them.
-    observers.look(&sides, &config).await;
-    let seen = observers.look(&sides, &config).await;
+    observers.look(&sides, &pool.config).await;
+    let seen = observers.look(&sides, &pool.config).await;
     let memory = Memory { nodes, controls: kept.controls, last_cloud: kept.last_cloud, ..Memory::default() };
-    let turn = preview(&memory, &seen, &config);
+    let turn = preview(&memory, &seen, &pool.config);
     let silent: Vec<_> = observers.status(&sides).into_iter().filter(|side| side.error.is_some()).collect();
     let plan = json!({
         "at": campanile_pool::names::iso_time(seen.now_ms),

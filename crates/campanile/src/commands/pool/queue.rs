@@ -6,13 +6,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use campanile_pool::batch::local::worker::{self, WorkerOptions};
 use campanile_pool::batch::local::{LocalQueue, NewJob};
-use campanile_pool::config::{BatchConfig, Place, read};
+use campanile_pool::config::BatchConfig;
 use campanile_pool::model::Resources;
-use campanile_pool::run::{config_files, state_path};
+use campanile_pool::run::state_path;
 use campanile_pool::sides::QUEUE_FILE;
 
 use crate::failure::{Failure, Outcome};
 use crate::output::{print, print_json};
+use crate::this_pool::ThisPool;
 
 /// Where the queue is.
 #[derive(clap::Args, Debug)]
@@ -83,10 +84,7 @@ async fn open(place: &Where) -> Result<LocalQueue, Failure> {
     let path = match &place.queue {
         Some(path) => path.clone(),
         None => {
-            let here = Place::here().context("there is no working directory")?;
-            let files = config_files(&place.config, &here).map_err(Failure::Config)?;
-            let (config, diagnostics) = read(&files, &here);
-            let config = config.ok_or(Failure::Config(diagnostics))?;
+            let config = ThisPool::read(&place.config)?.config;
             let BatchConfig::Local(local) = &config.batch else {
                 return Err(Failure::Usage("this pool serves another batch system; submit there".to_owned()));
             };
