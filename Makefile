@@ -34,7 +34,7 @@ test: ## everything that must hold: formatting, lints, licences, documents, all 
 setup: ## install what is missing on this machine (root: by apt)
 	@scripts/setup
 
-# Both drive the release build as a program. What drives the HostManager only waits and needs no optimised build.
+# What drives the HostManager only waits and needs no optimised build; the program that is driven is the release build.
 bench: setup ## the benchmarks, ours and the originals side by side
 	cargo build --locked --release --package campanile
 	CAMPANILE_BIN="$(TARGET)/release/campanile" cargo bench --locked --workspace --profile dev --bench host

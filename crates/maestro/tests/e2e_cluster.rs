@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "cluster/etcd.rs"]
-mod etcd;
 #[path = "cluster/managers.rs"]
 mod managers;
 #[path = "cluster/said.rs"]

@@ -13,9 +13,10 @@ use campanile_maestro::manager::Manager;
 use campanile_maestro::model::BalanceBy;
 use campanile_maestro::source::{Reading, Source};
 use campanile_store::Store;
+use campanile_store::etcd::{ClusterFile, EtcdStore, Member};
+use campanile_testkit::Etcd;
 use tokio::task::JoinHandle;
 
-use crate::etcd::Etcd;
 use crate::site::{self, PATIENCE, Site, until};
 use crate::{L1, SMALL};
 
@@ -47,6 +48,12 @@ impl Drop for Party {
     }
 }
 
+fn store_of(etcd: &Etcd) -> Arc<dyn Store> {
+    let members = etcd.ports().iter().map(|port| Member { host: "127.0.0.1".into(), port: *port });
+    let file = ClusterFile { members: members.collect(), ..ClusterFile::default() };
+    Arc::new(EtcdStore::open(&file).unwrap())
+}
+
 /// How often each daemon's configuration has been changed, as it says itself.
 async fn changes(site: &Site) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
@@ -66,7 +73,7 @@ async fn a_killed_leader_is_replaced_and_the_cluster_is_not_touched_by_it() {
     let Some(etcd) = Etcd::start(1) else { return };
     let site = Site::new(SMALL);
     let mut party: Vec<Party> =
-        ["a", "b", "c"].iter().map(|id| Party::join(&site, etcd.store(), id)).collect();
+        ["a", "b", "c"].iter().map(|id| Party::join(&site, store_of(&etcd), id)).collect();
     let leader = one_leads(&party).await;
     site.covered(&party[leader].manager, 12).await;
     for one in &party {
@@ -113,7 +120,7 @@ async fn a_killed_leader_is_replaced_and_the_cluster_is_not_touched_by_it() {
 async fn without_a_majority_of_the_store_nothing_is_changed() {
     let Some(mut etcd) = Etcd::start(3) else { return };
     let site = Site::new(SMALL);
-    let party = [Party::join(&site, etcd.store(), "a"), Party::join(&site, etcd.store(), "b")];
+    let party = [Party::join(&site, store_of(&etcd), "a"), Party::join(&site, store_of(&etcd), "b")];
     one_leads(&party).await;
     site.covered(&party[0].manager, 12).await;
     for one in &party {
@@ -166,7 +173,7 @@ async fn sampled_every(site: &Site, interval_us: u64) -> Duration {
 async fn a_saved_change_reaches_the_daemons_also_after_a_restart_of_etcd() {
     let Some(mut etcd) = Etcd::start(1) else { return };
     let mut site = Site::new(SMALL);
-    let (store, layout) = (etcd.store(), Layout::of("orion").unwrap());
+    let (store, layout) = (store_of(&etcd), Layout::of("orion").unwrap());
     save(&site, &*store, &layout).await;
     let one = Party::join(&site, Arc::clone(&store), "a");
     let worker = Workers::new(Clock::system()).register("configuration");
@@ -182,7 +189,7 @@ async fn a_saved_change_reaches_the_daemons_also_after_a_restart_of_etcd() {
     etcd.members[0].restart();
     etcd.wait_for(0);
     site.file.sampler_interval = "300ms".to_owned();
-    save(&site, &*etcd.store(), &layout).await;
+    save(&site, &*store_of(&etcd), &layout).await;
     sampled_every(&site, 300_000).await;
     site.covered(&one.manager, 12).await;
     following.abort();
