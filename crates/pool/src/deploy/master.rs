@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn the_configuration_and_altered_files_travel_for_root_alone() {
         let dir = tempfile::tempdir().unwrap();
-        share::write_all(&dir.path().join("share/ehos")).unwrap();
+        share::install(&dir.path().join("share/ehos"));
         std::fs::create_dir_all(dir.path().join("etc")).unwrap();
         std::fs::write(dir.path().join("etc/execute.yaml"), "#cloud-config\n# ours\n").unwrap();
         let text = share::shipped("ehos.yaml.example").unwrap();

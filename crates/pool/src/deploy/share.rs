@@ -1,7 +1,6 @@
 //! The files that ship: beside the program, in the search path of EHOS, and in the program itself, so that it needs no
 //! other file.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Place, find_file};
@@ -76,25 +75,11 @@ pub fn find(given: Option<&Path>, name: &str, base: &Path, place: &Place) -> Res
     }
 }
 
-/// Writes the files into a directory, those that are there already left alone. Returns the names of those written.
-///
-/// # Errors
-/// Any error of the file system.
-pub fn write_all(dir: &Path) -> io::Result<Vec<&'static str>> {
-    use std::io::Write as _;
-    std::fs::create_dir_all(dir)?;
-    let mut written = Vec::new();
-    for (name, text) in FILES {
-        match std::fs::File::create_new(dir.join(name)) {
-            Ok(mut file) => {
-                file.write_all(text.as_bytes())?;
-                written.push(name);
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(written)
+/// Writes the files into a directory, where an installation would have them.
+#[cfg(test)]
+pub(super) fn install(dir: &Path) {
+    std::fs::create_dir_all(dir).unwrap();
+    FILES.iter().for_each(|(name, text)| std::fs::write(dir.join(name), text).unwrap());
 }
 
 #[cfg(test)]
@@ -120,8 +105,7 @@ mod tests {
     #[test]
     fn the_example_is_a_good_configuration_once_it_is_filled_in() {
         let dir = tempfile::tempdir().unwrap();
-        write_all(dir.path()).unwrap();
-        assert!(write_all(dir.path()).unwrap().is_empty());
+        install(dir.path());
         let place = Place { host_name: "h".to_owned(), working_dir: dir.path().to_owned() };
         let (config, problems) = crate::config::read(&[dir.path().join("ehos.yaml.example")], &place);
         assert!(config.is_some() && problems.is_empty(), "{}", problems.render(false));
