@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use campanile_ldms::api::Call;
-use campanile_ldms::api::daemon::{CfgCntr, DaemonStatus, PrdcrStats};
+use campanile_ldms::api::daemon::{CfgCntr, DaemonStatus, Greeting, PrdcrStats};
 use campanile_ldms::api::producer::{PrdcrStart, PrdcrStatus, PrdcrStop, ProducerState};
 use campanile_ldms::client::{Client, Endpoint, Options as ClientOptions};
 use campanile_ldms::command;
@@ -112,6 +112,22 @@ async fn daemons_misbehave_as_they_are_told_and_behave_again() {
         assert!(error.contains(words), "{order}: {error}");
     }
     assert!(!fleet.is_hung("d-1").unwrap(), "nothing is done to any where one does not exist");
+}
+
+/// F18: the length that it names is in the byte order of its host, as nothing else on the wire.
+#[tokio::test]
+async fn a_daemon_that_takes_shorter_records_gets_them() {
+    let fleet = Fleet::new();
+    start(&fleet, "d", Timings::quick());
+    fleet.faults("d", |faults| faults.max_record = Some(300)).unwrap();
+    let client = connect(&fleet, "d").await;
+    // Its answer is cut, as that of a real one; it has come in several pieces all the same.
+    let name = "x".repeat(2_000);
+    for _ in 0..3 {
+        let greeting = client.call(&Greeting { name: name.clone() }).await.unwrap();
+        assert!(greeting.len() > 300 && name.contains(greeting.trim_start_matches("Hello '")), "{greeting}");
+    }
+    assert_eq!(tell(&client, "daemon_status").await, 0);
 }
 
 #[tokio::test]

@@ -149,6 +149,32 @@ fn hostlists_pair_in_written_order_with_a_warning_and_as_the_original_when_told_
     assert_eq!((ports(&cluster), said.as_str()), ([10000, 10003, 9995, 10001], ""));
 }
 
+/// F14: what its code does is what counts, save where the document is the better of the two.
+#[test]
+fn what_the_documents_of_the_original_say_and_it_does_not_do() {
+    // `maestro_comm` is said to be True unless it is written; it is False.
+    let (cluster, ..) = read(&GOOD.replacen(", maestro_comm: True", "", 1), Pairing::Written);
+    assert!(cluster.daemon("s1").is_some_and(|daemon| daemon.managed_at().is_none()));
+    assert!(cluster.daemon("a1").is_some_and(|daemon| daemon.managed_at().is_some()));
+    // `stores` is said to be a list; its parser takes a map alone. Both are taken.
+    let list = GOOD.replace(
+        "stores: {one: {daemons: b, plugin: csv, container: c, schema: meminfo}}",
+        "stores: [{name: one, daemons: b, plugin: csv, container: c, schema: meminfo}]",
+    );
+    let ((as_map, ..), (as_list, said, errors)) =
+        (read(GOOD, Pairing::Written), read(&list, Pairing::Written));
+    assert_eq!((errors, &as_list.stores["one"].plugin), (0, &as_map.stores["one"].plugin), "{said}");
+    // A set is said to weigh its size and how often it is updated; its size alone did.
+    let weight = |interval: &str| {
+        let text =
+            GOOD.replacen("updaters: [{interval: 1s}]", &format!("updaters: [{{interval: {interval}}}]"), 1);
+        let summary = Summary::of(&read(&text, Pairing::Written).0);
+        let l1 = summary.groups.iter().find(|group| group.tier == 1).expect("there is a first tier");
+        l1.aggregators[0].1.bytes_per_s
+    };
+    assert!((weight("1s") - 4.0 * weight("4s")).abs() < 0.1, "{} and {}", weight("1s"), weight("4s"));
+}
+
 #[test]
 fn thirty_thousand_nodes_are_read_checked_summed_up_and_generated() {
     let (cluster, said, _) = read(&cluster_text(30_000, 100), Pairing::Written);

@@ -1,4 +1,26 @@
-//! The manager and a simulated cluster on real sockets: what the original fails at (reference findings F1 to F17).
+//! The manager and a cluster of simulated daemons on real sockets, or of real ones where `LDMSD` names a program. Each
+//! finding about the original and its daemons has its test, most of them here:
+//!
+//! | | the original, or ldmsd | test |
+//! |---|---|---|
+//! | F1 | a changed interval blocks it for ever | `intervals_change_while_everything_runs`, `a_saved_change_reaches_the_daemons_also_after_a_restart_of_etcd` |
+//! | F2 | a rebalance stops and starts everything | `a_dead_aggregator_loses_its_load_and_gets_it_back_and_nobody_else_is_touched` |
+//! | F3 | a producer that is still STOPPING cannot be started, and is lost | `a_change_by_somebody_else_is_mended_and_nothing_is_restarted`, in `ldms` `a_producer_that_is_still_stopping_cannot_be_started_and_does_not_start_by_itself`; the simulation has slow stops always |
+//! | F4 | a hung aggregator blocks the failover | `a_hung_aggregator_blocks_nobody_and_stops_collecting_when_it_goes_on` |
+//! | F5 | it crashes when a hung aggregator goes on | the same, `hosts_that_never_answer_hold_up_nobody_and_are_taken_in_when_they_do` |
+//! | F6 | a sampler that comes late or anew is not configured | `samplers_that_come_late_or_come_back_are_configured` |
+//! | F7 | several managers die one after the other | `a_killed_leader_is_replaced_and_the_cluster_is_not_touched_by_it` |
+//! | F8 | its watch ends with a restart of etcd | `a_saved_change_reaches_the_daemons_also_after_a_restart_of_etcd` |
+//! | F9 | a save wipes clusters whose names begin the same | `saving_a_cluster_leaves_one_alone_whose_name_begins_the_same` |
+//! | F10 | daemons are connected one after the other | `hosts_that_never_answer_hold_up_nobody_and_are_taken_in_when_they_do`, in `ldms` `a_thousand_daemons_of_one_process_are_connected_and_asked_at_once` |
+//! | F11 | ldmsd of the top tier crashes | `aggregators_are_started_survive_the_manager_are_adopted_and_started_again`, `three_tiers_survive_the_loss_of_any` |
+//! | F12 | it cannot start daemons | `aggregators_are_started_survive_the_manager_are_adopted_and_started_again` |
+//! | F13 | an advertiser ends it, or blocks every group | `everything_that_a_configuration_can_say_is_done` |
+//! | F14 | its documents are wrong in places | `check`: `what_the_documents_of_the_original_say_and_it_does_not_do` |
+//! | F15 | hostlists are paired in the order of text | `check`: `hostlists_pair_in_written_order_with_a_warning_and_as_the_original_when_told_to` |
+//! | F16 | sets mode leaves sets out | `sets_are_divided_and_none_is_left_out` |
+//! | F17 | a foreign change restarts everything | `a_change_by_somebody_else_is_mended_and_nothing_is_restarted` |
+//! | F18 | one number on the wire is in the byte order of the host | in `ldms` `a_daemon_that_takes_shorter_records_gets_them`, `bad_records_are_answered_and_the_connection_goes_on` |
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -144,6 +166,27 @@ async fn samplers_that_come_late_or_come_back_are_configured() {
     site.daemons.restart("s-5");
     until("it is seen", || manager.is_at_rest()).await;
     site.covered(&manager, 12).await;
+}
+
+/// F10: one after the other, each hung host costs the original its timeout.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hosts_that_never_answer_hold_up_nobody_and_are_taken_in_when_they_do() {
+    let site = Site::new(Shape { samplers: 60, ..SMALL });
+    let hung: Vec<String> = (1..=24).map(|at| format!("s-{at}")).collect();
+    hung.iter().for_each(|name| site.daemons.hang(name));
+    let began = Instant::now();
+    let manager = site.manage();
+    site.covered(&manager, 2 * 36).await;
+    let took = began.elapsed();
+    println!("36 samplers were covered after {took:?} beside 24 that do not answer");
+    let one_after_the_other = 24 * site::quick().watch.connect;
+    assert!(took < one_after_the_other / 2, "{took:?}");
+    // Their connections were made long ago, and are answered only now.
+    hung.iter().for_each(|name| site.daemons.resume(name));
+    site.covered(&manager, 2 * 60).await;
+    site.rest(&manager).await;
+    let collectors = site.collectors(&L1).await;
+    assert!(collectors.len() == 60 && collectors.values().all(|by| by.len() == 1), "{collectors:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

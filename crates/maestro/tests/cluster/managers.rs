@@ -1,4 +1,4 @@
-//! Several managers of one cluster on real etcd: F7, F8, a killed leader, no majority.
+//! Managers and their cluster on real etcd: F7, F8, F9, a killed leader, no majority.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,17 +7,16 @@ use std::time::{Duration, Instant};
 use campanile_control::{Clock, Workers};
 use campanile_ldms::api::daemon::CfgCntr;
 use campanile_maestro::board::Board;
-use campanile_maestro::config::{self, Pairing};
-use campanile_maestro::keys::{self, Layout};
+use campanile_maestro::keys::Layout;
 use campanile_maestro::manager::Manager;
 use campanile_maestro::model::BalanceBy;
 use campanile_maestro::source::{Reading, Source};
 use campanile_store::Store;
-use campanile_store::etcd::{ClusterFile, EtcdStore, Member};
 use campanile_testkit::Etcd;
 use tokio::task::JoinHandle;
 
-use crate::site::{self, PATIENCE, Site, until};
+use crate::site::store::{save, save_file, store_of};
+use crate::site::{self, PATIENCE, Shape, Site, until};
 use crate::{L1, SMALL};
 
 /// One of several managers. Dropped, it is gone as one that was killed: its session is not closed, only not renewed.
@@ -46,12 +45,6 @@ impl Drop for Party {
     fn drop(&mut self) {
         self.board.abort();
     }
-}
-
-fn store_of(etcd: &Etcd) -> Arc<dyn Store> {
-    let members = etcd.ports().iter().map(|port| Member { host: "127.0.0.1".into(), port: *port });
-    let file = ClusterFile { members: members.collect(), ..ClusterFile::default() };
-    Arc::new(EtcdStore::open(&file).unwrap())
 }
 
 /// How often each daemon's configuration has been changed, as it says itself.
@@ -142,19 +135,6 @@ async fn without_a_majority_of_the_store_nothing_is_changed() {
     until("the load moves as soon as there is a majority again", || moved(&party[leader])).await;
 }
 
-/// Saves the cluster as `maestro_ctrl` does.
-async fn save(site: &Site, store: &dyn Store, layout: &Layout) {
-    let text = site.file.text();
-    let (cluster, _) = config::parse(std::path::Path::new("c.yaml"), text.as_bytes(), Pairing::Written);
-    let origin = keys::Origin { text: &text, pairing: Pairing::Written };
-    let began = Instant::now();
-    // An etcd that has just been started anew needs a moment.
-    while let Err(error) = keys::save(store, layout, cluster.as_ref().unwrap(), origin, 1.0).await {
-        assert!(began.elapsed() < PATIENCE, "{error}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 /// Waits until a sampler samples that often; gives the time it took.
 async fn sampled_every(site: &Site, interval_us: u64) -> Duration {
     let (began, sampler) = (Instant::now(), site.ask("s-1").await);
@@ -193,4 +173,54 @@ async fn a_saved_change_reaches_the_daemons_also_after_a_restart_of_etcd() {
     sampled_every(&site, 300_000).await;
     site.covered(&one.manager, 12).await;
     following.abort();
+}
+
+/// F9: the original wipes `orion2` when it saves `orion`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn saving_a_cluster_leaves_one_alone_whose_name_begins_the_same() {
+    let Some(etcd) = Etcd::start(1) else { return };
+    let (orion, orion2) = (Layout::of("orion").unwrap(), Layout::of("orion2").unwrap());
+    let site = Site::new(Shape { samplers: 2, l1: 1, l2: 1, l3: 0 });
+    let store = store_of(&etcd);
+    save(&site, &*store, &orion2).await;
+    let clock = Clock::system();
+    let workers = Workers::new(clock.clone());
+    let desired = site.file.desired(BalanceBy::Producers);
+    let manager = Manager::start(desired, site::quick(), clock, &workers, None, None);
+    let board = Board::new(
+        store_of(&etcd),
+        orion2.runtime(),
+        "a".to_owned(),
+        manager.clone(),
+        workers.register("managers"),
+    );
+    let source = Source::Store(Arc::clone(&store), orion2.clone());
+    let follow = source.follow(
+        "orion2".to_owned(),
+        manager.clone(),
+        Reading::default(),
+        workers.register("configuration"),
+    );
+    let tasks = [tokio::spawn(board.run()), tokio::spawn(follow)];
+    site.covered(&manager, 4).await;
+    site.rest(&manager).await;
+    let (sent, wanted) = (manager.sent(), manager.with(|conductor| conductor.desired().clone()));
+    let Some(keys) = etcd.dump("/orion2/") else { return };
+    let runtime = etcd.dump("/.campanile/orion2/").unwrap();
+    assert!(!runtime.is_empty());
+
+    // Its namesake is saved, changed, and gets smaller.
+    let mut other = site.file.clone();
+    for (samplers, interval) in [(vec![1, 2], "1s"), (vec![1, 2], "2s"), (vec![2], "2s")] {
+        (other.samplers, other.sampler_interval) = (samplers, interval.to_owned());
+        save_file(&other, &*store, &orion).await;
+    }
+    assert!(!etcd.dump("/orion/daemons/").unwrap().keys().any(|key| key.contains("/s-1/")));
+    assert_eq!(etcd.dump("/orion2/").unwrap(), keys);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(etcd.dump("/.campanile/orion2/").unwrap(), runtime);
+    assert_eq!(manager.with(|conductor| conductor.desired().clone()), wanted);
+    assert_eq!(manager.sent(), sent, "its manager has nothing to do with it");
+    site.covered(&manager, 4).await;
+    tasks.iter().for_each(JoinHandle::abort);
 }

@@ -19,6 +19,7 @@ use campanile_maestro::manager::{Manager, Options};
 use campanile_maestro::model::{BalanceBy, Desired};
 
 mod real;
+pub(crate) mod store;
 
 use real::Real;
 
@@ -51,6 +52,14 @@ impl Daemons {
         match self {
             Self::Simulated(fleet) => fleet.crash(name).unwrap(),
             Self::Real(real) => real.crash(name),
+        }
+    }
+
+    /// As it is told to end. A simulated one has nothing to do at its end.
+    pub(crate) fn end(&self, name: &str) {
+        match self {
+            Self::Simulated(fleet) => fleet.crash(name).unwrap(),
+            Self::Real(real) => real.end(name),
         }
     }
 

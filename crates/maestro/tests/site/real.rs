@@ -62,7 +62,15 @@ impl Real {
     }
 
     pub(crate) fn crash(&self, name: &str) {
-        self.signal(name, Signal::KILL);
+        self.finish(name, Signal::KILL);
+    }
+
+    pub(crate) fn end(&self, name: &str) {
+        self.finish(name, Signal::TERM);
+    }
+
+    fn finish(&self, name: &str, signal: Signal) {
+        self.signal(name, signal);
         if let Some(mut child) = self.children.lock().unwrap().remove(name) {
             child.wait().unwrap();
         }

@@ -65,8 +65,9 @@ impl Daemon {
             }
             Err(_) => return,
         };
-        if header.len as usize > limits::MAX_RECORD {
-            self.too_big(id, header.msg_no);
+        let longest = self.faults.max_record.unwrap_or(u32::try_from(limits::MAX_RECORD).unwrap_or(u32::MAX));
+        if header.len > longest {
+            self.too_big(id, header.msg_no, longest);
             return;
         }
         let Some(conn) = self.conns.get_mut(&id) else { return };
@@ -176,9 +177,9 @@ impl Daemon {
     }
 
     /// The answer to a record that is too long: how long one may be, in the byte order of the host.
-    fn too_big(&mut self, id: ConnId, msg_no: u32) {
+    fn too_big(&mut self, id: ConnId, msg_no: u32, longest: u32) {
         let mut raw = BytesMut::new();
-        raw.put_u32_le(u32::try_from(limits::MAX_RECORD).unwrap_or(u32::MAX));
+        raw.put_u32_le(longest);
         let attribute = Attribute { id: AttrId::REC_LEN, raw: raw.freeze() };
         let records = Record::response(msg_no, errno::E2BIG, vec![attribute]).encode(limits::MAX_RECORD);
         self.put_records(id, records);

@@ -26,6 +26,8 @@ pub struct Faults {
     pub reject: Option<String>,
     /// Requests are carried out but not answered.
     pub mute: bool,
+    /// Longest record that is taken, in bytes; without it [`crate::limits::MAX_RECORD`].
+    pub max_record: Option<u32>,
 }
 
 impl Faults {

@@ -1,0 +1,199 @@
+//! A cluster with its managers and etcd, and everything that can befall them.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
+
+use campanile_maestro::keys::Layout;
+use campanile_testkit::{Etcd, Signal};
+
+use crate::maestro::{CLUSTER, Maestro};
+use crate::site::store::{save, store_of};
+use crate::site::{Shape, Site};
+
+/// How many managers share the work.
+const MAESTROS: usize = 2;
+/// What an end that was asked for may take.
+const END: Duration = Duration::from_secs(30);
+/// Until everything must be well again; the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is hit: one of the daemons whose names begin so, or one of the others by this name.
+const SAMPLER: &str = "s";
+const ETCD: &str = "etcd";
+const MAESTRO: &str = "maestro";
+
+/// What befalls it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Blow {
+    /// SIGKILL, and a start after a while.
+    Kill,
+    /// SIGSTOP, and SIGCONT after a while.
+    Stop,
+    /// An end that was asked for, and a start at once.
+    Restart,
+}
+
+/// All that can be hit, each with all that can befall it, in random order; when all had their turn it begins anew.
+pub(crate) struct Deck {
+    shape: Shape,
+    cards: Vec<(&'static str, Blow)>,
+    rng: fastrand::Rng,
+}
+
+impl Deck {
+    pub(crate) fn new(shape: Shape, seed: u64) -> Self {
+        Self { shape, cards: Vec::new(), rng: fastrand::Rng::with_seed(seed) }
+    }
+
+    /// Who is hit next, by name, and how.
+    fn draw(&mut self) -> (String, Blow) {
+        if self.cards.is_empty() {
+            let kinds = [SAMPLER, "l1", "l2", "l3", ETCD, MAESTRO];
+            let there = kinds.into_iter().filter(|kind| self.count(kind) > 0);
+            let all = [Blow::Kill, Blow::Stop, Blow::Restart];
+            self.cards = there.flat_map(|kind| all.map(|blow| (kind, blow))).collect();
+            self.rng.shuffle(&mut self.cards);
+        }
+        let (kind, blow) = self.cards.pop().unwrap();
+        let name = match kind {
+            ETCD => kind.to_owned(),
+            _ => format!("{kind}-{}", self.rng.usize(1..=self.count(kind))),
+        };
+        (name, blow)
+    }
+
+    fn count(&self, kind: &str) -> usize {
+        match kind {
+            SAMPLER => self.shape.samplers,
+            "l1" => self.shape.l1,
+            "l2" => self.shape.l2,
+            "l3" => self.shape.l3,
+            ETCD => 1,
+            _ => MAESTROS,
+        }
+    }
+
+    /// One or two of them, and how long they are away.
+    pub(crate) fn round(&mut self) -> (BTreeMap<String, Blow>, Duration) {
+        let count = self.rng.usize(1..=2);
+        let blows = (0..count).map(|_| self.draw()).collect();
+        (blows, Duration::from_millis(self.rng.u64(0..5_000)))
+    }
+}
+
+/// The cluster, its managers, and etcd.
+pub(crate) struct Rig {
+    seed: u64,
+    site: Site,
+    etcd: Etcd,
+    maestros: Vec<Maestro>,
+    _dir: tempfile::TempDir,
+}
+
+impl Rig {
+    /// None where etcd is missing.
+    pub(crate) async fn start(shape: Shape, seed: u64) -> Option<Self> {
+        let etcd = Etcd::start(1)?;
+        let mut site = Site::new(shape);
+        // Waits that are short, so that tests are.
+        site.file.extra = "campanile:\n  probe: {interval: 300ms, strikes: 4}\n  \
+                           moves: {settle: 500ms, return_per_s: 100}\n"
+            .to_owned();
+        save(&site, &*store_of(&etcd), &Layout::of(CLUSTER).unwrap()).await;
+        let dir = tempfile::tempdir().unwrap();
+        let members = dir.path().join("etcd.yaml");
+        std::fs::write(&members, etcd.cluster_file()).unwrap();
+        let start = |at| Maestro::start(&format!("{MAESTRO}-{at}"), &members, dir.path());
+        let maestros = (1..=MAESTROS).map(start).collect();
+        Some(Self { seed, site, etcd, maestros, _dir: dir })
+    }
+
+    fn maestro(&mut self, name: &str) -> Option<&mut Maestro> {
+        self.maestros.iter_mut().find(|maestro| maestro.name == name)
+    }
+
+    pub(crate) fn strike(&mut self, name: &str, blow: Blow) {
+        let process = match name {
+            ETCD => Some(&mut self.etcd.members[0]),
+            _ => self.maestro(name).map(|maestro| &mut maestro.process),
+        };
+        match (process, blow) {
+            (Some(process), Blow::Kill) => process.kill9(),
+            (Some(process), Blow::Stop) => process.signal(Signal::STOP),
+            (Some(process), Blow::Restart) => {
+                process.stop(END);
+                process.restart();
+            }
+            (None, Blow::Kill) => self.site.daemons.crash(name),
+            (None, Blow::Stop) => self.site.daemons.hang(name),
+            (None, Blow::Restart) => {
+                self.site.daemons.end(name);
+                self.site.daemons.restart(name);
+            }
+        }
+    }
+
+    pub(crate) fn mend(&mut self, name: &str, blow: Blow) {
+        let process = match name {
+            ETCD => Some(&mut self.etcd.members[0]),
+            _ => self.maestro(name).map(|maestro| &mut maestro.process),
+        };
+        match (process, blow) {
+            (Some(process), Blow::Kill) => process.restart(),
+            (Some(process), Blow::Stop) => process.signal(Signal::CONT),
+            (None, Blow::Kill) => self.site.daemons.restart(name),
+            (None, Blow::Stop) => self.site.daemons.resume(name),
+            (_, Blow::Restart) => {}
+        }
+    }
+
+    /// Waits until everything is sampled anew, is collected once on every tier, and the managers find all well. What is
+    /// left of the time before does not count: neither samples nor what the managers have not noticed yet.
+    pub(crate) async fn whole(&mut self) -> Duration {
+        let (began, since) = (Instant::now(), SystemTime::now());
+        loop {
+            let ended = self.site.daemons.revive();
+            if !ended.is_empty() {
+                println!("ended by themselves and were started again: {ended:?}");
+            }
+            let Some(flaw) = self.flaw(since).await else { return began.elapsed() };
+            if began.elapsed() > PATIENCE {
+                let mut said = format!("CAMPANILE_SEED={}: {flaw}", self.seed);
+                for maestro in &self.maestros {
+                    said.push('\n');
+                    said.push_str(&maestro.testimony().await);
+                }
+                panic!("{said}");
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn flaw(&mut self, since: SystemTime) -> Option<String> {
+        let Shape { samplers, l1, l2, l3 } = self.site.file.shape;
+        let anew = self.site.sampled_since(since).await.len();
+        if anew < samplers * 2 {
+            return Some(format!("{anew} of {} sets are sampled anew", samplers * 2));
+        }
+        for maestro in &mut self.maestros {
+            if let Some(flaw) = maestro.flaw().await {
+                return Some(flaw);
+            }
+        }
+        for (tier, count, below) in [("l1", l1, samplers), ("l2", l2, l1), ("l3", l3, l2)] {
+            if count == 0 {
+                continue;
+            }
+            let names: Vec<String> = (1..=count).map(|at| format!("{tier}-{at}")).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let collectors = self.site.collectors(&names).await;
+            if collectors.len() != below {
+                return Some(format!("{tier} knows {} producers of {below}", collectors.len()));
+            }
+            if let Some((producer, by)) = collectors.iter().find(|(_, by)| by.len() != 1) {
+                return Some(format!("{producer} is collected by {by:?}"));
+            }
+        }
+        None
+    }
+}
