@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -18,9 +18,29 @@ pub(crate) struct LogArgs {
     pub(crate) log_level: Option<String>,
 }
 
+/// A level by the word of Python's programs, which ours take the place of, in the words of ours.
+fn level_of(wanted: &str) -> &str {
+    match wanted.trim().to_ascii_lowercase().as_str() {
+        "fatal" | "critical" => "error",
+        "warning" => "warn",
+        _ => wanted,
+    }
+}
+
 /// Installs the log; `default` is the level without the option: daemons say more than clients.
 pub(crate) fn install(args: &LogArgs, default: &str) -> Result<(), Failure> {
     let wanted = args.log_level.as_deref().filter(|level| !level.trim().is_empty()).unwrap_or(default);
+    let wanted = level_of(wanted);
+    // A single word that is no level would be taken for a part of the program, and silence everything.
+    let word = wanted.trim();
+    if !word.contains(['=', ',', ':'])
+        && !word.starts_with("campanile")
+        && word.parse::<LevelFilter>().is_err()
+    {
+        return Err(Failure::Usage(format!(
+            "--log-level {wanted}: there is no such level; try info or debug"
+        )));
+    }
     let targets: Targets = wanted
         .parse()
         .map_err(|error| Failure::Usage(format!("--log-level {wanted}: {error}; try info or debug")))?;

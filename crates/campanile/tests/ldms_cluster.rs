@@ -2,7 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "maestro/cluster.rs"]
+mod cluster;
 mod common;
+#[path = "maestro/running.rs"]
+mod running;
+#[path = "maestro/started.rs"]
+mod started;
+mod world;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;

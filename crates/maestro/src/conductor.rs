@@ -495,6 +495,11 @@ impl Conductor {
         let mut orders = Vec::new();
         for daemon in std::mem::take(&mut self.dirty) {
             let track = &self.tracks[daemon];
+            if !self.mine[daemon] && track.health == Health::Up {
+                // Another manager speaks to it; those that collect from it may be ours.
+                self.clear_suspicion(daemon);
+                continue;
+            }
             if track.busy || track.health != Health::Up || !self.mine[daemon] {
                 // The end of its order, or its return, brings it back here.
                 continue;

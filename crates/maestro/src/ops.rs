@@ -56,11 +56,11 @@ pub fn agent(config: AgentConfig, manager: &Manager, journal: &Journal, workers:
         })
         .task(drain, move |context, params| {
             let manager = m2.clone();
-            async move { set_drained(&context, &manager, &params, true) }
+            async move { set_drained(&context, &manager, &params, true).await }
         })
         .task(undrain, move |context, params| {
             let manager = m3.clone();
-            async move { set_drained(&context, &manager, &params, false) }
+            async move { set_drained(&context, &manager, &params, false).await }
         })
         .task(rebalance, move |context, _params| {
             let manager = m4.clone();
@@ -90,7 +90,7 @@ pub fn agent(config: AgentConfig, manager: &Manager, journal: &Journal, workers:
         .spawn()
 }
 
-fn set_drained(
+async fn set_drained(
     context: &OpContext,
     manager: &Manager,
     params: &serde_json::Value,
@@ -98,6 +98,8 @@ fn set_drained(
 ) -> Result<String, String> {
     let name = params["aggregator"].as_str().ok_or("aggregator must be a name")?;
     manager.drain(name, drained, context.actor().cloned())?;
+    // What was promised to an operator outlives a manager that is killed in the next moment.
+    manager.save_now().await;
     Ok(match drained {
         true => format!("{name} is being drained."),
         false => format!("{name} takes work again."),

@@ -96,11 +96,12 @@ impl Conductor {
         Change { before }
     }
 
-    /// Whether a daemon that is no longer configured has let go of everything.
+    /// Whether a daemon that is no longer configured has let go of everything, or cannot be asked to.
     #[must_use]
     pub fn has_left(&self, daemon: usize) -> bool {
         let track = &self.tracks[daemon];
-        track.leaving && (track.memory.retired.is_empty() || track.health == Health::Down)
+        track.leaving
+            && (track.memory.retired.is_empty() || matches!(track.health, Health::Down | Health::Hung))
     }
 }
 

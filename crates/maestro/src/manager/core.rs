@@ -168,6 +168,7 @@ impl Core {
             .daemons
             .iter()
             .enumerate()
+            .filter(|(at, _)| !conductor.has_left(*at))
             .map(|(at, daemon)| {
                 let track = conductor.track(at);
                 json!({

@@ -92,6 +92,10 @@ impl Starter {
             let daemons = conductor.desired().daemons.iter().enumerate();
             let wanted = daemons.filter_map(|(at, daemon)| {
                 let start = Arc::clone(daemon.start.as_ref()?);
+                // An aggregator that is no longer configured has to let go of what it collects first.
+                if conductor.has_left(at) {
+                    return None;
+                }
                 Some((daemon.name.clone(), Wanted { start, health: conductor.track(at).health.clone() }))
             });
             wanted.collect()

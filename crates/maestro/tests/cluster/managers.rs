@@ -175,6 +175,42 @@ async fn a_saved_change_reaches_the_daemons_also_after_a_restart_of_etcd() {
     following.abort();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_aggregator_that_had_hung_is_collected_from_again_also_where_another_manager_speaks_to_it() {
+    let Some(etcd) = Etcd::start(1) else { return };
+    let site = Site::new(SMALL);
+    let party: Vec<Party> =
+        ["a", "b", "c"].iter().map(|id| Party::join(&site, store_of(&etcd), id)).collect();
+    let leader = one_leads(&party).await;
+    site.covered(&party[leader].manager, 12).await;
+    for one in &party {
+        site.rest(&one.manager).await;
+    }
+    let speaks_to = |daemon: &str| {
+        let is = |one: &Party| one.manager.with(|c| c.is_mine(c.desired().daemon(daemon).unwrap()));
+        party.iter().position(is)
+    };
+    let other = L1.into_iter().find(|l1| speaks_to(l1) != speaks_to("l2-1"));
+    let victim = other.expect("three managers share three aggregators and the one above them");
+    site.daemons.hang(victim);
+    let cut = async |wanted: usize| {
+        let began = Instant::now();
+        loop {
+            let producers = site.producers("l2-1").await;
+            if producers.iter().filter(|producer| producer.state.to_string() == "CONNECTED").count() == wanted
+            {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "{producers:?} {:#}", party[leader].manager.status());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    cut(2).await;
+    site.daemons.resume(victim);
+    cut(3).await;
+    site.covered(&party[leader].manager, 12).await;
+}
+
 /// F9: the original wipes `orion2` when it saves `orion`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn saving_a_cluster_leaves_one_alone_whose_name_begins_the_same() {

@@ -90,8 +90,9 @@ fn render(status: &Value, all: bool) -> String {
                 "  {:<20} {:<8} carries {:>5}, connected to {:>5}{drained}{over}",
                 text(&member["daemon"]),
                 text(&member["health"]),
-                member["assigned"],
-                member["connected"],
+                // A JSON value knows nothing of the width.
+                member["assigned"].to_string(),
+                member["connected"].to_string(),
             );
             if let Some(reason) = member["reason"].as_str().filter(|reason| !reason.is_empty()) {
                 let _ = write!(out, ": {reason}");
