@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup bench soak fmt clippy deny doc nextest doctest invariants promises
+.PHONY: help demo install uninstall test setup bench soak fmt clippy deny doc nextest doctest invariants promises
 
 # What building needs and the system lacks is put there by the set-up.
 export PATH := $(PATH):$(CURDIR)/.peers/bin
@@ -23,6 +23,17 @@ demo: ## a whole site on this machine, to look at; Ctrl-C ends it
 	@scripts/setup.d/30-etcd --build
 	@cargo build --quiet --locked --release --package campanile
 	@exec "$(TARGET)/release/campanile" demo $(ARGS)
+
+# Where it goes: make install PREFIX=/opt/ovis ARGS=--replace
+PREFIX ?= /usr/local
+
+install: ## build it and put it below PREFIX, with all its names; the same again upgrades it
+	@scripts/setup.d/30-etcd --build
+	@cargo build --quiet --locked --release --package campanile
+	@scripts/install --prefix "$(PREFIX)" --program "$(TARGET)/release/campanile" $(ARGS)
+
+uninstall: ## remove it from PREFIX
+	@scripts/install --uninstall --prefix "$(PREFIX)"
 
 # One after the other, the quick ones first; the last line of each shows its counts.
 test: ## everything that must hold: formatting, lints, licences, documents, all tests

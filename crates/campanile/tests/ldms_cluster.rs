@@ -5,6 +5,8 @@
 #[path = "maestro/cluster.rs"]
 mod cluster;
 mod common;
+#[path = "maestro/installed.rs"]
+mod installed;
 #[path = "maestro/running.rs"]
 mod running;
 #[path = "maestro/started.rs"]

@@ -8,6 +8,8 @@
 //! **Guarantees.** A leader that dies is replaced when its session ends, [`SESSION_TTL_MS`] after its last sign of life.
 //! Whoever has no valid session, because the store has no majority or cannot be reached, changes nothing.
 
+mod wishes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +17,21 @@ use std::time::Duration;
 use campanile_control::WorkerHandle;
 use campanile_control::journal::{NewEvent, kinds};
 use campanile_control::state_dir::fnv1a;
-use campanile_store::{Change, Expect, Prefix, Session, Store, StoreError, Watch, WatchEvent};
+use campanile_store::{Change, Committed, Expect, Prefix, Session, Store, StoreError, Watch, WatchEvent};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::manager::Manager;
+
+use wishes::{Drained, Names};
 
 /// A member that has shown no sign of life for this time is taken for dead.
 pub const SESSION_TTL_MS: u64 = 2_500;
 /// Waits before a store that cannot be reached is tried again.
 const RETRY: Duration = Duration::from_millis(500);
+/// The key of the aggregators that are to carry nothing: a list in JSON.
+const DRAINED: &str = "drained";
+/// The key that is written when the load is to be evened now: who was asked, and how often so far.
+const LEVEL: &str = "level";
 /// How often the leader looks whether it has decided something, and the others whether there is one.
 const EVERY: Duration = Duration::from_millis(100);
 
@@ -47,6 +55,15 @@ struct Known {
     members: BTreeSet<String>,
     leader: Option<String>,
     assigned: BTreeMap<String, String>,
+    /// Aggregators that are to carry nothing, and the text of it in the store.
+    drained: Option<(Names, String)>,
+}
+
+/// What operators have asked this manager for.
+#[derive(Default)]
+struct Wishes {
+    drained: Drained,
+    levels: u64,
 }
 
 /// The place where the managers of a cluster meet.
@@ -76,12 +93,13 @@ impl Board {
 
     /// Takes part for as long as it is not dropped.
     pub async fn run(self) {
+        let mut wishes = Wishes { levels: self.manager.levels(), ..Wishes::default() };
         loop {
             self.worker.busy("joining the other managers");
             self.manager.set_hands_off(true);
             match self.store.open_session(SESSION_TTL_MS).await {
                 Ok(session) => {
-                    if let Err(error) = self.take_part(&*session).await {
+                    if let Err(error) = self.take_part(&*session, &mut wishes).await {
                         self.worker.error(&error.to_string());
                     }
                     self.manager.set_hands_off(true);
@@ -104,7 +122,7 @@ impl Board {
     }
 
     /// Until the session ends.
-    async fn take_part(&self, session: &dyn Session) -> Result<(), StoreError> {
+    async fn take_part(&self, session: &dyn Session, wishes: &mut Wishes) -> Result<(), StoreError> {
         session.put(&self.prefix.key(&format!("members/{}", self.id)), "").await?;
         let (mut known, mut watch) = self.read().await?;
         let mut published: BTreeMap<String, u64> = BTreeMap::new();
@@ -118,6 +136,10 @@ impl Board {
                 event = watch.next() => match event {
                     Some(WatchEvent::Changed { keys, .. }) => {
                         for event in keys {
+                            let level = self.prefix.strip(&event.key) == Some(LEVEL);
+                            if level && leading && event.value.is_some() {
+                                self.manager.level_now();
+                            }
                             self.take(&mut known, &event.key, event.value);
                         }
                     }
@@ -142,6 +164,7 @@ impl Board {
             known.members.insert(self.id.clone());
             let members = &known.members;
             self.manager.set_role(leads, &|daemon| share(members, daemon) == Some(&self.id));
+            self.share_wishes(wishes, &mut known, leads).await?;
             self.manager.set_hands_off(false);
             if leads {
                 self.publish(&mut published).await?;
@@ -162,6 +185,8 @@ impl Board {
         let Some(rest) = self.prefix.strip(key) else { return };
         if rest == "leader" {
             known.leader = value;
+        } else if rest == DRAINED {
+            known.drained = value.map(|text| (serde_json::from_str(&text).unwrap_or_default(), text));
         } else if let Some(member) = rest.strip_prefix("members/") {
             match value {
                 Some(_) => known.members.insert(member.to_owned()),
@@ -177,6 +202,43 @@ impl Board {
             }
             known.assigned.insert(group.to_owned(), value);
         }
+    }
+
+    /// Tells the others what operators have asked this manager for, and does what they have asked the others for.
+    async fn share_wishes(
+        &self,
+        wishes: &mut Wishes,
+        known: &mut Known,
+        leads: bool,
+    ) -> Result<(), StoreError> {
+        let own = self.manager.drained();
+        let all = wishes.drained.settle(known.drained.as_ref().map(|(names, _)| names), &own);
+        let stored = known.drained.as_ref().map(|(names, _)| names == &all).unwrap_or(all.is_empty());
+        if !stored {
+            let key = self.prefix.key(DRAINED);
+            let text = serde_json::json!(all).to_string();
+            let expect =
+                known.drained.as_ref().map_or(Expect::Absent, |(_, text)| Expect::Value(text.clone()));
+            let mut change = Change::default().guarded(key.clone(), expect);
+            change.puts.insert(key, text.clone());
+            if self.store.commit(&change).await? == Committed::Conflict {
+                // Somebody else was asked at the same time; his wish is on its way here.
+                return Ok(());
+            }
+            known.drained = Some((all.clone(), text));
+        }
+        if all != own {
+            self.manager.set_drained(&all);
+        }
+        wishes.drained.agree(all);
+        let levels = self.manager.levels();
+        if levels != wishes.levels && !leads {
+            let mut change = Change::default();
+            change.puts.insert(self.prefix.key(LEVEL), format!("{} {levels}", self.id));
+            self.store.commit(&change).await?;
+        }
+        wishes.levels = levels;
+        Ok(())
     }
 
     /// Writes down what has been decided since the last time, for as long as it leads.

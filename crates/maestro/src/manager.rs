@@ -66,6 +66,8 @@ struct Core {
     unsaved: bool,
     orders: u64,
     requests: u64,
+    /// How often an operator has asked to even the load.
+    levels: u64,
 }
 
 /// How well a daemon does.
@@ -126,6 +128,7 @@ impl Manager {
             unsaved: false,
             orders: 0,
             requests: 0,
+            levels: 0,
         };
         let inner = Inner {
             core: Mutex::new(core),
@@ -192,8 +195,35 @@ impl Manager {
 
     /// Evens the load now, however lately aggregators have returned.
     pub fn rebalance(&self, by: Option<Actor>) {
-        self.lock().conductor.level_now();
+        self.lock().levels += 1;
+        self.level_now();
         self.inner.record(NewEvent::new(kinds::REQUEST, "cluster", "the load is to be evened now").by(by));
+    }
+
+    /// The same, asked for by another manager.
+    pub fn level_now(&self) {
+        self.lock().conductor.level_now();
+        self.inner.nudge.notify_one();
+    }
+
+    /// How often it was asked to even the load, by [`Self::rebalance`].
+    #[must_use]
+    pub fn levels(&self) -> u64 {
+        self.lock().levels
+    }
+
+    /// The aggregators that are to carry nothing.
+    #[must_use]
+    pub fn drained(&self) -> BTreeSet<String> {
+        self.lock().conductor.drained().iter().map(ToString::to_string).collect()
+    }
+
+    /// Says which aggregators are to carry nothing, as all managers have agreed.
+    pub fn set_drained(&self, names: &BTreeSet<String>) {
+        let mut core = self.lock();
+        core.conductor.set_drained(names.iter().map(|name| Name::from(name.as_str())).collect());
+        core.unsaved = true;
+        drop(core);
         self.inner.nudge.notify_one();
     }
 

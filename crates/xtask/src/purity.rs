@@ -68,7 +68,7 @@ const PURE: [(&str, &[&str]); 5] = [
             "userdata",
         ],
     ),
-    ("maestro", &["balance", "conductor", "config", "generate", "keys", "model", "seen"]),
+    ("maestro", &["balance", "board/wishes", "conductor", "config", "generate", "keys", "model", "seen"]),
     (
         "ocs",
         &[

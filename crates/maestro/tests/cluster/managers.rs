@@ -211,6 +211,29 @@ async fn an_aggregator_that_had_hung_is_collected_from_again_also_where_another_
     site.covered(&party[leader].manager, 12).await;
 }
 
+/// An operator asks the manager of the host he is on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_asks_of_any_manager_is_done() {
+    let Some(etcd) = Etcd::start(1) else { return };
+    let site = Site::new(SMALL);
+    let mut party: Vec<Party> = ["a", "b"].iter().map(|id| Party::join(&site, store_of(&etcd), id)).collect();
+    let leader = one_leads(&party).await;
+    site.covered(&party[leader].manager, 12).await;
+    let follower = 1 - leader;
+    party[follower].manager.drain("l1-1", true, None).unwrap();
+    let carries = |one: &Party| one.manager.with(|conductor| conductor.assignment(0).counts(3));
+    until("it carries nothing", || carries(&party[leader])[0] == 0).await;
+    // Whoever comes later knows it, also when the one that was asked is dead.
+    drop(party.remove(follower));
+    party.push(Party::join(&site, store_of(&etcd), "c"));
+    until("the third one knows it", || party[1].manager.drained().contains("l1-1")).await;
+    party[1].manager.drain("l1-1", false, None).unwrap();
+    until("the leader knows it", || party[0].manager.drained().is_empty()).await;
+    party[1].manager.rebalance(None);
+    until("it carries again", || carries(&party[0]) == [2, 2, 2]).await;
+    site.covered(&party[0].manager, 12).await;
+}
+
 /// F9: the original wipes `orion2` when it saves `orion`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn saving_a_cluster_leaves_one_alone_whose_name_begins_the_same() {
