@@ -1,7 +1,7 @@
 //! The loop that publishes the record feeds ([`crate::records`]): all instances once a minute, and those that changed
 //! a second after the change.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use campanile_control::journal::kinds;
@@ -53,18 +53,24 @@ pub(crate) async fn run(agent: Agent, manager: Manager) {
     }
 }
 
-/// Publishes all that is wanted; one that cannot be published holds up no other, and the first error is told.
+/// Publishes all that is wanted, many instances in one event; one that cannot be published holds up no other, and the
+/// first error is told.
 fn publish(agent: &Agent, manager: &Manager, is_wanted: impl Fn(&str) -> bool) -> Result<(), PublishError> {
     let data = manager.data();
-    let mut result = Ok(());
+    let now_s = unix_now_s();
+    let mut messages: BTreeMap<&'static str, Vec<Value>> = BTreeMap::new();
     let children = data["child_states"].as_array().into_iter().flatten();
     for child in children.filter(|child| child["instance_id"].as_str().is_some_and(&is_wanted)) {
-        for (feed, message) in records::of_child(child, unix_now_s()) {
-            match agent.publish(feed, Value::from(message)) {
-                // Without a router nobody could store it.
-                Ok(()) | Err(PublishError::NotConnected) => {}
-                Err(error) => result = result.and(Err(error)),
-            }
+        for (feed, message) in records::of_child(child, now_s) {
+            messages.entry(feed).or_default().push(Value::from(message));
+        }
+    }
+    let mut result = Ok(());
+    for (feed, messages) in messages {
+        match agent.publish_all(feed, messages) {
+            // Without a router nobody could store it.
+            Ok(()) | Err(PublishError::NotConnected) => {}
+            Err(error) => result = result.and(Err(error)),
         }
     }
     result

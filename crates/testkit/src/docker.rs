@@ -201,6 +201,24 @@ fn kill_containers(mark: &str) {
     }
 }
 
+/// Removes the control group of that name, in version 2 and in each hierarchy of version 1, with those that containers
+/// left in it.
+fn remove_groups(mark: &str) {
+    fn remove(dir: &Path) {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                remove(&entry.path());
+            }
+        }
+        let _ = fs::remove_dir(dir);
+    }
+    let root = Path::new("/sys/fs/cgroup");
+    let hierarchies = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    for hierarchy in hierarchies.chain([root.to_owned()]) {
+        remove(&hierarchy.join(mark));
+    }
+}
+
 /// All containers of an own engine are in a control group of this name.
 fn mark_of(dir: &Path) -> String {
     let name = dir.file_name().map(|name| name.to_string_lossy().replace('.', "")).unwrap_or_default();
@@ -240,6 +258,7 @@ impl Drop for DockerEngine {
         }
         drop(daemon);
         kill_containers(&mark);
+        remove_groups(&mark);
         // What is still mounted cannot be removed.
         let dir = self.dir.path().display().to_string();
         for line in fs::read_to_string("/proc/self/mounts").unwrap_or_default().lines().rev() {

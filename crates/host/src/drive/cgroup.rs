@@ -6,10 +6,12 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use campanile_control::state_dir::file_name;
 
+use super::proc_fs;
 use super::tree::Owner;
 
 /// The file that lists the processes of a group, and moves one into it.
@@ -200,7 +202,7 @@ fn make(dir: &Path) -> io::Result<()> {
 pub fn members(group: &Path) -> Vec<u32> {
     let mut pids = Vec::new();
     walk(group, MAX_DEPTH, &mut |dir| {
-        let list = fs::read_to_string(dir.join(PROCS)).unwrap_or_default();
+        let list = proc_fs::read(dir.join(PROCS)).unwrap_or_default();
         pids.extend(list.lines().filter_map(|line| line.parse::<u32>().ok()));
     });
     pids
@@ -221,7 +223,9 @@ pub fn remove(group: &Path) {
 
 /// Visits the groups below a group, then itself.
 fn walk(group: &Path, depth: usize, visit: &mut impl FnMut(&Path)) {
+    // Of a directory without others in it the kernel counts two links: most groups need no listing.
     if depth > 0
+        && fs::metadata(group).is_ok_and(|data| data.nlink() != 2)
         && let Ok(entries) = fs::read_dir(group)
     {
         for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
@@ -234,7 +238,7 @@ fn walk(group: &Path, depth: usize, visit: &mut impl FnMut(&Path)) {
 /// The CPU time that a group has used, microseconds, those of its processes that have ended included.
 #[must_use]
 pub fn cpu_us(group: &Path) -> Option<u64> {
-    let text = fs::read_to_string(group.join("cpu.stat")).ok()?;
+    let text = proc_fs::read(group.join("cpu.stat"))?;
     text.lines().find_map(|line| line.strip_prefix("usage_usec "))?.trim().parse().ok()
 }
 

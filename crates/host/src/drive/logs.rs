@@ -17,6 +17,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use campanile_control::state_dir::file_name;
 use serde::Serialize;
 
+use super::growth::Growth;
+
 /// A file is cut when it is longer than this. The copy keeps as much again.
 pub const LIMIT_BYTES: u64 = 4 * 1024 * 1024;
 /// A disk with less room for us is full.
@@ -104,6 +106,7 @@ pub struct LogStore {
     limit_bytes: u64,
     /// For each file that was cut since the start of the manager: how many bytes lie before its copy.
     dropped: Mutex<HashMap<PathBuf, u64>>,
+    growth: Mutex<Growth>,
 }
 
 impl LogStore {
@@ -115,7 +118,11 @@ impl LogStore {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         // The kernel shows open files by their real path, and processes are recognised by it.
         let dir = fs::canonicalize(dir)?;
-        Ok(Self { dir, limit_bytes, dropped: Mutex::default() })
+        let files = fs::read_dir(&dir)?.flatten().map(|entry| entry.path());
+        let is_current =
+            |path: &PathBuf| path.extension().is_none_or(|extension| extension != "1" && extension != "new");
+        let growth = Mutex::new(Growth::of(files.filter(is_current)));
+        Ok(Self { dir, limit_bytes, dropped: Mutex::default(), growth })
     }
 
     /// The files of an instance, in the order of [`Stream::ALL`].
@@ -134,6 +141,9 @@ impl LogStore {
             OpenOptions::new().append(true).create(true).mode(0o640).open(path)
         };
         let (stdout, stderr) = (open(Stream::Stdout)?, open(Stream::Stderr)?);
+        for path in self.paths(instance_id) {
+            self.growth().add(path);
+        }
         let dropped = self.lock();
         let starts = Stream::ALL.map(|stream| Extent::of(&dropped, &self.path(instance_id, stream)).end());
         drop(dropped);
@@ -190,23 +200,21 @@ impl LogStore {
         })
     }
 
-    /// Cuts every file that has grown above the limit; returns the size that the largest file had. For one caller at
-    /// a time.
+    /// Cuts every file that has grown above the limit; returns the size of the largest one of those that are written
+    /// to. For one caller at a time.
     ///
     /// # Errors
     /// The first error, after all files were tried.
     pub fn trim(&self) -> io::Result<u64> {
         let (mut largest, mut first_error) = (0, Ok(()));
-        for entry in fs::read_dir(&self.dir)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "1" || extension == "new") {
-                continue;
-            }
-            let size = fs::metadata(&path).map_or(0, |data| data.len());
-            largest = largest.max(size);
-            if size > self.limit_bytes {
+        let due = self.growth().due();
+        for path in due {
+            let size = fs::metadata(&path).ok().map(|data| data.len());
+            largest = largest.max(size.unwrap_or(0));
+            if size > Some(self.limit_bytes) {
                 first_error = first_error.and(self.cut(&path));
             }
+            self.growth().seen(&path, size);
         }
         first_error.map(|()| largest)
     }
@@ -250,6 +258,11 @@ impl LogStore {
 
     fn path(&self, instance_id: &str, stream: Stream) -> PathBuf {
         self.dir.join(format!("{}.{}", file_name(instance_id), stream.extension()))
+    }
+
+    fn growth(&self) -> MutexGuard<'_, Growth> {
+        // A file that a panic left out is looked at again when it is launched; nothing else hangs on it.
+        self.growth.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, u64>> {

@@ -8,6 +8,7 @@ pub mod cgroup;
 mod child;
 pub mod classes;
 pub mod docker;
+mod growth;
 pub mod launcher;
 pub mod logs;
 mod open_files;

@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 /// that we have set lies near the beginning.
 const MAX_ENVIRON_BYTES: u64 = 256 * 1024;
 
+/// What most files of the kernel's own are shorter than.
+const USUAL_BYTES: usize = 4096;
+/// What they are all shorter than: a list of a hundred thousand processes.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
 /// A line of `/proc/PID/stat`, as far as it is of interest (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
@@ -44,10 +49,17 @@ pub fn pids() -> Vec<u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// A small file of the kernel's own. Their size is unknown to the system, and asking for it would only cost.
+pub(super) fn read(path: impl AsRef<Path>) -> Option<String> {
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    fs::File::open(path).ok()?.take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
+    String::from_utf8(bytes).ok()
+}
+
 /// State and relations of a process.
 #[must_use]
 pub fn stat(pid: u32) -> Option<Stat> {
-    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    parse_stat(&read(format!("/proc/{pid}/stat"))?)
 }
 
 fn parse_stat(line: &str) -> Option<Stat> {

@@ -241,7 +241,7 @@ fn send(shared: &Weak<Shared>, event: &Event, after: u64) {
     let mut message = serde_json::to_value(event).unwrap_or_default();
     message[AFTER] = json!(after);
     // Without a router nobody listens; the journal has it.
-    let _ = shared.publish(FEED, Value::from(message));
+    let _ = shared.publish(FEED, vec![Value::from(message)]);
 }
 
 /// Tells of the bus only what people want to know: that it is there, and that it is gone.

@@ -15,6 +15,8 @@ pub const MAX_FIELD_NAME: usize = 255;
 /// Blocks of different names that one feed may carry unless it says otherwise ([`FeedSpec::max_blocks`]). Each one's
 /// fields are remembered.
 pub const MAX_BLOCKS: usize = 1000;
+/// Blocks that one event carries at most: some tens of kilobytes.
+pub const MAX_BLOCKS_PER_EVENT: usize = 200;
 /// The name of the feed that every agent has.
 pub const HEARTBEAT: &str = "heartbeat";
 
@@ -170,11 +172,48 @@ impl Feed {
     /// # Errors
     /// [`FeedError`] when the message does not fit a record feed.
     pub fn event(&mut self, message: Value) -> Result<Value, FeedError> {
-        let message = if self.spec.record { self.record(&message)? } else { message };
-        Ok(Value::List(vec![message, Value::Dict(self.info.clone())]))
+        let message = if self.spec.record {
+            let (name, block) = self.record(&message)?;
+            Value::Dict(Dict::new().with(&name, block))
+        } else {
+            message
+        };
+        Ok(self.described(message))
     }
 
-    fn record(&mut self, message: &Value) -> Result<Value, FeedError> {
+    /// The arguments of as few events as carry all of `messages`: on a record feed an event may hold many blocks, each
+    /// name once, as those of OCS do that flush their buffer. What does not fit the feed is left out; the first error
+    /// comes beside the events.
+    pub fn events(&mut self, messages: Vec<Value>) -> (Vec<Value>, Result<(), FeedError>) {
+        let (mut events, mut blocks, mut result) = (Vec::new(), Dict::new(), Ok(()));
+        for message in messages {
+            if !self.spec.record {
+                events.push(self.described(message));
+                continue;
+            }
+            match self.record(&message) {
+                Ok((name, block)) => {
+                    if blocks.len() >= MAX_BLOCKS_PER_EVENT || blocks.get(&name).is_some() {
+                        events.push(self.described(Value::Dict(std::mem::take(&mut blocks))));
+                    }
+                    blocks = blocks.with(&name, block);
+                }
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        if !blocks.is_empty() {
+            events.push(self.described(Value::Dict(blocks)));
+        }
+        (events, result)
+    }
+
+    /// A message with the description of the feed.
+    fn described(&self, message: Value) -> Value {
+        Value::List(vec![message, Value::Dict(self.info.clone())])
+    }
+
+    /// One block: its name, and what the event holds under it.
+    fn record(&mut self, message: &Value) -> Result<(String, Value), FeedError> {
         let name =
             message.get("block_name").and_then(Value::as_str).ok_or(FeedError::Missing("block_name"))?;
         let data =
@@ -214,7 +253,7 @@ impl Feed {
             .with("data", ordered)
             .with("influxdb_tags", block.tags.clone())
             .with("timestamps", timestamps);
-        Ok(Value::Dict(Dict::new().with(name, encoded)))
+        Ok((name.to_owned(), Value::Dict(encoded)))
     }
 }
 
@@ -338,6 +377,28 @@ mod tests {
         let later =
             event(&mut feed, json!({"block_name": "b", "timestamp": 3.0, "data": {"x": 1, "y": 2}})).unwrap();
         assert_eq!(later[0]["b"]["influxdb_tags"], tags, "tags stay until others are given");
+    }
+
+    #[test]
+    fn many_blocks_share_events_and_a_bad_one_holds_up_no_other() {
+        let mut feed = Feed::new(FeedSpec::record("temps"), &publisher());
+        let one =
+            |name: &str, x: i64| Value::from(json!({"block_name": name, "timestamp": 1.5, "data": {"x": x}}));
+        let mut messages: Vec<Value> =
+            (0..MAX_BLOCKS_PER_EVENT + 1).map(|index| one(&format!("b{index}"), 1)).collect();
+        messages.push(Value::from(json!({"block_name": "bad", "timestamp": 1, "data": {"x": null}})));
+        messages.push(one("last", 1));
+        messages.push(one("last", 2));
+        let (events, result) = feed.events(messages);
+        assert!(matches!(result, Err(FeedError::SampleType { .. })), "{result:?}");
+        let blocks: Vec<usize> =
+            events.iter().map(|event| event.as_list().unwrap()[0].as_dict().unwrap().len()).collect();
+        assert_eq!(blocks, [MAX_BLOCKS_PER_EVENT, 2, 1], "a name stands once in an event");
+        let last = events[2].to_json();
+        assert_eq!(last[0]["last"]["data"], json!({"x": [2]}));
+        assert_eq!(last[1]["feed_name"], "temps");
+        assert_eq!(events[1].to_json()[0]["last"]["data"], json!({"x": [1]}));
+        assert_eq!(feed.events(Vec::new()), (Vec::new(), Ok(())));
     }
 
     #[test]

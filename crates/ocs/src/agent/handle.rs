@@ -94,7 +94,16 @@ impl Agent {
     /// # Errors
     /// [`PublishError`]; without a router the message is gone, as with OCS.
     pub fn publish(&self, feed: &str, message: impl Into<Value>) -> Result<(), PublishError> {
-        self.shared.publish(feed, message.into())
+        self.shared.publish(feed, vec![message.into()])
+    }
+
+    /// Publishes many messages in as few events as can carry them ([`super::feed::Feed::events`]). One that does not
+    /// fit the feed holds up no other.
+    ///
+    /// # Errors
+    /// [`PublishError`], the first one.
+    pub fn publish_all(&self, feed: &str, messages: Vec<Value>) -> Result<(), PublishError> {
+        self.shared.publish(feed, messages)
     }
 
     /// Switches the heartbeat off and on again; clients take an agent without one for dead after 5 seconds.

@@ -179,24 +179,29 @@ impl Shared {
             state.ops.op_codes().map(|(name, code)| (name, code.number())).collect()
         };
         // A heartbeat that does not get out is not worth a word: the state of the bus says it all.
-        let _ = self.publish(HEARTBEAT, Value::Dict(codes));
+        let _ = self.publish(HEARTBEAT, vec![Value::Dict(codes)]);
     }
 
     pub(super) fn set_heartbeat(&self, on: bool) {
         self.lock().heartbeat = on;
     }
 
-    pub(super) fn publish(&self, feed: &str, message: Value) -> Result<(), PublishError> {
-        let (topic, event) = {
+    pub(super) fn publish(&self, feed: &str, messages: Vec<Value>) -> Result<(), PublishError> {
+        let (topic, (events, fits)) = {
             let mut state = self.lock();
             let Some(feed) = state.feeds.iter_mut().find(|candidate| candidate.name() == feed) else {
                 return Err(PublishError::NoSuchFeed(feed.to_owned()));
             };
-            let event = feed.event(message)?;
-            (feed.topic().to_owned(), event)
+            (feed.topic().to_owned(), feed.events(messages))
         };
-        let client = self.client.as_ref().ok_or(PublishError::NotConnected)?;
-        client.publish(&topic, vec![event], Dict::new()).map_err(|_| PublishError::NotConnected)
+        let send = |event| {
+            let client = self.client.as_ref().ok_or(PublishError::NotConnected)?;
+            client.publish(&topic, vec![event], Dict::new()).map_err(|_| PublishError::NotConnected)
+        };
+        let sent = events.into_iter().try_for_each(send);
+        // That a message does not fit is told also while there is no router.
+        fits?;
+        sent
     }
 
     pub(super) async fn dispatch(
