@@ -124,8 +124,7 @@ impl Starter {
                 Start::Instance { manager, instance } => {
                     let leads = self.manager.with(|conductor| conductor.leads());
                     if leads && entry.health == Health::Down {
-                        let said = self.remote.up(name, manager, instance, now_ms).await;
-                        self.report(name, said, worker);
+                        self.remote.up(name, manager, instance, now_ms);
                     }
                 }
             }
@@ -147,8 +146,9 @@ impl Starter {
                 self.states.remove(&name);
             }
         }
-        for (name, said) in self.remote.down_all_but(wanted.keys(), now_ms).await {
-            self.report(&name, Some(said), worker);
+        self.remote.down_all_but(wanted.keys(), now_ms);
+        for (name, said) in self.remote.said(now_ms) {
+            self.report(&name, said, worker);
         }
     }
 
@@ -169,11 +169,10 @@ impl Starter {
         }
     }
 
-    fn report(&self, name: &Name, said: Option<Result<String, String>>, worker: &WorkerHandle) {
+    fn report(&self, name: &Name, said: Result<String, String>, worker: &WorkerHandle) {
         match said {
-            None => {}
-            Some(Ok(text)) => self.tell(name, kinds::STATE, text),
-            Some(Err(text)) => {
+            Ok(text) => self.tell(name, kinds::STATE, text),
+            Err(text) => {
                 worker.error(&format!("{name}: {text}"));
                 self.tell(name, kinds::ERROR, text);
             }

@@ -1,10 +1,11 @@
 //! Daemons of other hosts: the target of an instance that the host's own site config declares is set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use campanile_ocs::client::{Action, Endpoint, OcsClient, Passwords};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::model::Name;
 
@@ -31,86 +32,127 @@ struct Asked {
     at_ms: u64,
 }
 
-/// What HostManagers were asked for.
+/// What came of a request: for which daemon, and what to tell of it.
+pub(super) type Said = (Name, Result<String, String>);
+
+/// What HostManagers were asked for. Each is asked by a task of its own, so that one that does not answer keeps nobody
+/// waiting; about one daemon there is one request at a time.
 pub(super) struct Remote {
     bus: Option<Bus>,
     asked: BTreeMap<Name, Asked>,
+    under_way: JoinSet<(Name, Option<Asked>, Result<String, String>)>,
+    busy: BTreeSet<Name>,
 }
 
 impl Remote {
     pub(super) fn new(bus: Option<Bus>) -> Self {
-        Self { bus, asked: BTreeMap::new() }
+        Self { bus, asked: BTreeMap::new(), under_way: JoinSet::new(), busy: BTreeSet::new() }
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.asked.is_empty()
+        self.asked.is_empty() && self.busy.is_empty()
     }
 
-    /// Sets the target of a daemon's instance to up, unless that was done lately. What to tell of it.
-    pub(super) async fn up(
-        &mut self,
-        daemon: &Name,
-        manager: &Name,
-        instance: &Name,
-        now_ms: u64,
-    ) -> Option<Result<String, String>> {
-        if self.asked.get(daemon).is_some_and(|asked| now_ms < asked.at_ms + AGAIN_MS) {
-            return None;
+    /// Sets the target of a daemon's instance to up, unless that was done lately.
+    pub(super) fn up(&mut self, daemon: &Name, manager: &Name, instance: &Name, now_ms: u64) {
+        let lately = self.asked.get(daemon).is_some_and(|asked| now_ms < asked.at_ms + AGAIN_MS);
+        if lately || self.busy.contains(daemon) {
+            return;
         }
         let asked = Asked { manager: manager.clone(), instance: instance.clone(), at_ms: now_ms };
         self.asked.insert(daemon.clone(), asked.clone());
-        Some(self.set(&asked, "up").await)
+        self.ask(daemon, asked, true);
     }
 
     /// Sets the targets of those to down that are no longer configured.
-    pub(super) async fn down_all_but(
-        &mut self,
-        wanted: impl Iterator<Item = &Name>,
-        now_ms: u64,
-    ) -> Vec<(Name, Result<String, String>)> {
-        let wanted: std::collections::BTreeSet<&Name> = wanted.collect();
-        let gone: Vec<Name> = self.asked.keys().filter(|name| !wanted.contains(name)).cloned().collect();
-        let mut said = Vec::new();
+    pub(super) fn down_all_but<'n>(&mut self, wanted: impl Iterator<Item = &'n Name>, now_ms: u64) {
+        let wanted: BTreeSet<&Name> = wanted.collect();
+        let due = |(name, asked): &(&Name, &Asked)| !wanted.contains(name) && now_ms >= asked.at_ms;
+        let gone: Vec<Name> = self.asked.iter().filter(due).map(|(name, _)| name.clone()).collect();
         for name in gone {
-            let Some(mut asked) = self.asked.remove(&name) else { continue };
-            if now_ms < asked.at_ms {
-                self.asked.insert(name, asked);
+            if self.busy.contains(&name) {
                 continue;
             }
-            let done = self.set(&asked, "down").await;
-            if done.is_err() {
-                asked.at_ms = now_ms + AGAIN_MS;
-                self.asked.insert(name.clone(), asked);
+            if let Some(asked) = self.asked.remove(&name) {
+                self.ask(&name, asked, false);
             }
-            said.push((name, done));
+        }
+    }
+
+    /// What has come of requests since the last call. A daemon that could not be set down is tried again later.
+    pub(super) fn said(&mut self, now_ms: u64) -> Vec<Said> {
+        let mut said = Vec::new();
+        while let Some(ended) = self.under_way.try_join_next() {
+            // Nobody ends such a task but the end of this value.
+            let Ok((name, down, result)) = ended else { continue };
+            self.busy.remove(&name);
+            if let (Some(asked), Err(_)) = (down, &result) {
+                self.asked.insert(name.clone(), Asked { at_ms: now_ms + AGAIN_MS, ..asked });
+            }
+            said.push((name, result));
         }
         said
     }
 
-    async fn set(&self, asked: &Asked, target: &str) -> Result<String, String> {
-        let Some(bus) = &self.bus else {
-            return Err(format!(
-                "the HostManager {} cannot be asked: this manager has no bus",
-                asked.manager
-            ));
-        };
-        let address = format!("{}.{}", bus.root, asked.manager);
-        let failed = |error: &dyn std::error::Error| {
-            format!("{address} does not set {} {target}: {}", asked.instance, crate::link::with_source(error))
-        };
-        let client =
-            OcsClient::connect(bus.endpoint.clone(), TIMEOUT).await.map_err(|error| failed(&error))?;
-        let client = client.with_passwords(bus.passwords.clone());
-        let params = json!({ "requests": [[&*asked.instance, target]] });
-        let reply = client.op(&address, Action::Start, "update", params, None).await;
-        let reply = match reply {
-            Ok(reply) => Ok(reply),
-            Err(error) => Err(failed(&error)),
-        };
-        // A connection of its own for every request: they are seldom.
-        if let Some(bus) = client.bus() {
-            bus.close().await;
+    fn ask(&mut self, daemon: &Name, asked: Asked, up: bool) {
+        self.busy.insert(daemon.clone());
+        let (daemon, bus) = (daemon.clone(), self.bus.clone());
+        self.under_way.spawn(async move {
+            let result = set(bus.as_ref(), &asked, if up { "up" } else { "down" }).await;
+            (daemon, (!up).then_some(asked), result)
+        });
+    }
+}
+
+async fn set(bus: Option<&Bus>, asked: &Asked, target: &str) -> Result<String, String> {
+    let Some(bus) = bus else {
+        return Err(format!("the HostManager {} cannot be asked: this manager has no bus", asked.manager));
+    };
+    let address = format!("{}.{}", bus.root, asked.manager);
+    let failed = |error: &dyn std::error::Error| {
+        format!("{address} does not set {} {target}: {}", asked.instance, crate::link::with_source(error))
+    };
+    let client = OcsClient::connect(bus.endpoint.clone(), TIMEOUT).await.map_err(|error| failed(&error))?;
+    let client = client.with_passwords(bus.passwords.clone());
+    let params = json!({ "requests": [[&*asked.instance, target]] });
+    let reply = client.op(&address, Action::Start, "update", params, None).await;
+    let reply = reply.map_err(|error| failed(&error));
+    // A connection of its own for every request: they are seldom.
+    if let Some(bus) = client.bus() {
+        bus.close().await;
+    }
+    reply.map(|_| format!("{address} was told to keep {} {target}", asked.instance))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_that_does_not_answer_keeps_nobody_waiting() {
+        // It takes connections and says nothing.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/ws", silent.local_addr().unwrap());
+        let endpoint = Endpoint::Ws(url, "test_realm".to_owned());
+        let mut remote = Remote::new(Some(Bus {
+            endpoint,
+            root: "observatory".to_owned(),
+            passwords: Passwords::default(),
+        }));
+        let begun = std::time::Instant::now();
+        let names: Vec<Name> = (1..=20).map(|at| Name::from(format!("l1-{at}"))).collect();
+        for now_ms in [0, 100, 200] {
+            names.iter().for_each(|name| remote.up(name, &"hm".into(), name, now_ms));
+            remote.down_all_but(names.iter(), now_ms);
+            assert!(remote.said(now_ms).is_empty());
         }
-        reply.map(|_| format!("{address} was told to keep {} {target}", asked.instance))
+        assert!(begun.elapsed() < TIMEOUT && !remote.is_idle());
+        let mut said = Vec::new();
+        while said.len() < names.len() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            said.extend(remote.said(300));
+        }
+        assert!(begun.elapsed() < TIMEOUT * 10, "all at the same time");
+        assert!(said.iter().all(|(_, said)| said.is_err()), "{said:?}");
     }
 }
