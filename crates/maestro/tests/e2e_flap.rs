@@ -1,5 +1,5 @@
 //! Daemons of all tiers, samplers, managers and etcd are killed, stopped, resumed and started again, alone and in
-//! pairs, in random order: after each round everything is covered, and collected once. On simulated daemons, or on
+//! pairs, in random order, and the configuration changes meanwhile: after each round everything is covered, and collected once. On simulated daemons, or on
 //! real ones where `LDMSD` is set. `CAMPANILE_ROUNDS` says how many rounds, `CAMPANILE_SEED` replays some.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -34,7 +34,7 @@ async fn flap(shape: Shape, rounds: usize) {
         }
         tokio::time::sleep(away).await;
         for (name, blow) in &blows {
-            rig.mend(name, *blow);
+            rig.mend(name, *blow).await;
         }
         let took = rig.whole().await;
         println!("round {round}: {blows:?} for {away:?}, whole {took:?} after the end of it");

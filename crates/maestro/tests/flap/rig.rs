@@ -12,6 +12,8 @@ use crate::site::{Shape, Site};
 
 /// How many managers share the work.
 const MAESTROS: usize = 2;
+/// The intervals of the samplers, in turns: as they are written, and in microseconds.
+const INTERVALS: [(&str, i64); 2] = [("500ms", 500_000), ("400ms", 400_000)];
 /// What an end that was asked for may take.
 const END: Duration = Duration::from_secs(30);
 /// Until everything must be well again; the machine may be busy.
@@ -21,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const SAMPLER: &str = "s";
 const ETCD: &str = "etcd";
 const MAESTRO: &str = "maestro";
+const CONFIGURATION: &str = "configuration";
 
 /// What befalls it.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +34,8 @@ pub(crate) enum Blow {
     Stop,
     /// An end that was asked for, and a start at once.
     Restart,
+    /// Another interval of the samplers, saved when the others are back.
+    Change,
 }
 
 /// All that can be hit, each with all that can befall it, in random order; when all had their turn it begins anew.
@@ -52,11 +57,12 @@ impl Deck {
             let there = kinds.into_iter().filter(|kind| self.count(kind) > 0);
             let all = [Blow::Kill, Blow::Stop, Blow::Restart];
             self.cards = there.flat_map(|kind| all.map(|blow| (kind, blow))).collect();
+            self.cards.push((CONFIGURATION, Blow::Change));
             self.rng.shuffle(&mut self.cards);
         }
         let (kind, blow) = self.cards.pop().unwrap();
         let name = match kind {
-            ETCD => kind.to_owned(),
+            ETCD | CONFIGURATION => kind.to_owned(),
             _ => format!("{kind}-{}", self.rng.usize(1..=self.count(kind))),
         };
         (name, blow)
@@ -130,10 +136,14 @@ impl Rig {
                 self.site.daemons.end(name);
                 self.site.daemons.restart(name);
             }
+            (_, Blow::Change) => {
+                let other = if self.site.file.sampler_interval == INTERVALS[0].0 { 1 } else { 0 };
+                self.site.file.sampler_interval = INTERVALS[other].0.to_owned();
+            }
         }
     }
 
-    pub(crate) fn mend(&mut self, name: &str, blow: Blow) {
+    pub(crate) async fn mend(&mut self, name: &str, blow: Blow) {
         let process = match name {
             ETCD => Some(&mut self.etcd.members[0]),
             _ => self.maestro(name).map(|maestro| &mut maestro.process),
@@ -144,6 +154,9 @@ impl Rig {
             (None, Blow::Kill) => self.site.daemons.restart(name),
             (None, Blow::Stop) => self.site.daemons.resume(name),
             (_, Blow::Restart) => {}
+            (_, Blow::Change) => {
+                save(&self.site, &*store_of(&self.etcd), &Layout::of(CLUSTER).unwrap()).await;
+            }
         }
     }
 
@@ -192,6 +205,18 @@ impl Rig {
             }
             if let Some((producer, by)) = collectors.iter().find(|(_, by)| by.len() != 1) {
                 return Some(format!("{producer} is collected by {by:?}"));
+            }
+        }
+        let (_, wanted_us) =
+            INTERVALS.into_iter().find(|(text, _)| *text == self.site.file.sampler_interval)?;
+        for at in 1..=samplers {
+            let sampler = format!("s-{at}");
+            let Ok(sets) = self.site.ask(&sampler).await.directory().await else {
+                return Some(format!("{sampler} does not answer"));
+            };
+            let hints: Vec<i64> = sets.iter().filter_map(|set| Some(set.update_hint_us()?.0)).collect();
+            if hints != [wanted_us; 2] {
+                return Some(format!("{sampler} samples every {hints:?} µs in place of {wanted_us}"));
             }
         }
         None
