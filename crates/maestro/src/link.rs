@@ -4,6 +4,7 @@
 //! what is seen goes to the manager, and what the manager orders is sent.
 
 use std::future::Future;
+use std::os::unix::fs::FileTypeExt as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -294,11 +295,21 @@ async fn poll<T>(work: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> 
     }
 }
 
+/// What `conf` of the cluster file means to a plugin. As with LDMS, one that has no use for it does not mind it.
+fn auth_options(control: &Control) -> Vec<(String, String)> {
+    let is_socket = |path: &str| std::fs::metadata(path).is_ok_and(|about| about.file_type().is_socket());
+    let option = match (&*control.plugin, &control.conf) {
+        ("ovis", Some(conf)) => Some(("conf", conf)),
+        ("munge", Some(conf)) if is_socket(conf) => Some(("socket", conf)),
+        _ => None,
+    };
+    option.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect()
+}
+
 /// Connects; else the reason, and whether somebody is there who does not answer.
 async fn connect(control: &Control, watch: &Watch) -> Result<Client, (String, bool)> {
     let endpoint = Endpoint { host: control.host.clone(), port: control.port, xprt: control.xprt.clone() };
-    let given: Vec<(String, String)> =
-        control.conf.iter().map(|conf| ("conf".to_owned(), conf.clone())).collect();
+    let given = auth_options(control);
     let auth = auth::config::load(&control.plugin, &given, &|name| std::env::var(name).ok())
         .map_err(|error| (with_source(&error), false))?;
     let options = Options {

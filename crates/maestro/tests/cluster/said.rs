@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use campanile_control::{Clock, Workers};
@@ -16,7 +18,7 @@ use campanile_maestro::config::{self, Pairing};
 use campanile_maestro::desired::desired;
 use campanile_maestro::manager::Manager;
 use campanile_maestro::model::BalanceBy;
-use campanile_testkit::free_port;
+use campanile_testkit::{Daemon, free_port, require_program, wait_until};
 
 use crate::site::{self, PATIENCE, until};
 
@@ -153,4 +155,78 @@ async fn everything_that_a_configuration_can_say_is_done() {
     let sent = manager.sent();
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(manager.sent(), sent, "{:#}", manager.plan());
+}
+
+/// A munged with a key and a socket of its own; none where it is missing.
+fn munged(dir: &Path) -> Option<(Daemon, PathBuf)> {
+    let program = require_program("munged", "install the package munge: run `make setup`")?;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let file = |name: &str| dir.join(name);
+    std::fs::write(file("key"), [7; 128]).unwrap();
+    std::fs::set_permissions(file("key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = Command::new(program);
+    command
+        .args(["--foreground", "--force", "--key-file"])
+        .arg(file("key"))
+        .arg("--socket")
+        .arg(file("socket"));
+    command.arg("--pid-file").arg(file("pid")).arg("--log-file").arg(file("log"));
+    command.arg("--seed-file").arg(file("seed"));
+    let daemon = Daemon::spawn("munged", command);
+    wait_until(PATIENCE, "munged's socket", || file("socket").exists());
+    Some((daemon, file("socket")))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_daemon_is_spoken_to_as_its_endpoint_wants_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((_munged, socket)) = munged(dir.path()) else { return };
+    let socket = socket.display().to_string();
+    let naive = auth::config::load("naive", &[], &|_| None).unwrap();
+    let munge = auth::config::load("munge", &[("socket".to_owned(), socket.clone())], &|_| None).unwrap();
+    let fleet = Fleet::new();
+    let start = |name: &str, auth: &auth::Auth| {
+        let mut options = SimOptions::new(name, 0);
+        options.timings = Timings { start_us: 0, settle_us: 100_000, ..Timings::real() };
+        options.auth = auth.clone();
+        // Whom naive believes to be nobody may configure what nobody runs.
+        (options.uid, options.gid) = if *auth == naive { (65534, 65534) } else { (0, 0) };
+        fleet.start(options).unwrap()
+    };
+    let (s1, s2, a1) = (start("s-1", &naive), start("s-2", &auth::Auth::None), start("a-1", &naive));
+    let top = start("top", &munge);
+    let endpoint = |name: &str, port: u16, auth: &str| {
+        format!(
+            "  - {{names: {name}, hosts: 127.0.0.1, endpoints: [{{names: {name}-ep, ports: {port}, maestro_comm: True, auth: {{{auth}}}}}]}}\n"
+        )
+    };
+    let text = [
+        "daemons:\n".to_owned(),
+        endpoint("s-1", s1, "name: anybody, plugin: naive"),
+        endpoint("s-2", s2, "name: open, plugin: none"),
+        endpoint("a-1", a1, "name: anybody, plugin: naive, conf: /what/naive/does/not/mind"),
+        endpoint("top", top, &format!("name: munge1, plugin: munge, conf: {socket}")),
+        "aggregators:\n".to_owned(),
+        "  - {daemons: a-1, peers: [{daemons: 's-1,s-2', endpoints: 's-1-ep,s-2-ep', reconnect: 500ms, type: active, \
+         updaters: [{interval: 500ms}]}]}\n"
+            .to_owned(),
+        "  - {daemons: top, peers: [{daemons: a-1, endpoints: a-1-ep, reconnect: 500ms, type: active, \
+         updaters: [{interval: 500ms}]}]}\n"
+            .to_owned(),
+        "samplers: [{daemons: 's-1,s-2', plugins: [mem]}]\n\
+         plugins: {mem: {name: meminfo, interval: 500ms, config: [{schema: meminfo, perm: '0777'}]}}\n"
+            .to_owned(),
+    ]
+    .concat();
+    let (cluster, diagnostics) = config::parse("c.yaml".as_ref(), text.as_bytes(), Pairing::Written);
+    assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
+    let clock = Clock::system();
+    let workers = Workers::new(clock.clone());
+    let wanted = desired(&cluster.unwrap(), BalanceBy::Producers);
+    let manager = Manager::start(wanted, site::quick(), clock, &workers, None, None);
+    let began = Instant::now();
+    while manager.coverage().is_none_or(|coverage| (coverage.fresh, coverage.expected) != (2, 2)) {
+        assert!(began.elapsed() < PATIENCE, "{:#}\n{:#}", manager.status(), manager.plan());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

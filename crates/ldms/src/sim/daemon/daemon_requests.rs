@@ -224,7 +224,12 @@ impl Daemon {
         match (plugin, &self.options.auth) {
             ("ovis", Auth::Ovis(secret)) => Ok(Auth::Ovis(secret.clone())),
             ("ovis", _) => Err("the daemon was started without a secret".to_owned()),
-            _ => config::load(plugin, options, &|_| None).map_err(|error| error.to_string()),
+            // The others do not mind a `conf` that they have no use for.
+            _ => {
+                let known =
+                    options.iter().filter(|(option, _)| option != "conf").cloned().collect::<Vec<_>>();
+                config::load(plugin, &known, &|_| None).map_err(|error| error.to_string())
+            }
         }
     }
 
