@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use campanile_pages::ProgramPages;
 use serde_json::{Value, json};
 
 use crate::drive::usage;
@@ -45,6 +46,7 @@ impl Manager {
     /// Measures what instances use, for as long as the program runs.
     pub(crate) async fn measure(self) {
         let worker = self.shared.workers.register("usage");
+        let mut pages = ProgramPages::default();
         loop {
             let asked = self.shared.measure_now.notified();
             let _ = tokio::time::timeout(MEASURE_EVERY, asked).await;
@@ -53,6 +55,10 @@ impl Manager {
             match tokio::task::spawn_blocking(move || usage::measure(&runners)).await {
                 Ok(usages) => self.take_usages(usages),
                 Err(error) => worker.error(&error.to_string()),
+            }
+            // A minute after the start, or after many launches, most of what was mapped for them is not needed any more.
+            if let Err(error) = pages.give_back() {
+                worker.error(&error.to_string());
             }
             worker.idle();
             // However many ask.
