@@ -18,7 +18,7 @@
 //! | F13 | an advertiser ends it, or blocks every group | `everything_that_a_configuration_can_say_is_done` |
 //! | F14 | its documents are wrong in places | `check`: `what_the_documents_of_the_original_say_and_it_does_not_do` |
 //! | F15 | hostlists are paired in the order of text | `check`: `hostlists_pair_in_written_order_with_a_warning_and_as_the_original_when_told_to` |
-//! | F16 | sets mode leaves sets out | `sets_are_divided_and_none_is_left_out` |
+//! | F16 | sets mode leaves sets out | `sets_are_divided_and_none_is_left_out`, `whatever_dies_while_sets_are_divided_none_is_lost_and_none_stays_doubled` |
 //! | F17 | a foreign change restarts everything | `a_change_by_somebody_else_is_mended_and_nothing_is_restarted` |
 //! | F18 | one number on the wire is in the byte order of the host | in `ldms` `a_daemon_that_takes_shorter_records_gets_them`, `bad_records_are_answered_and_the_connection_goes_on` |
 

@@ -19,12 +19,12 @@ fn rounds() -> usize {
     std::env::var("CAMPANILE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
 }
 
-async fn flap(shape: Shape, rounds: usize) {
+async fn flap(shape: Shape, by: &'static str, rounds: usize) {
     let seed = std::env::var("CAMPANILE_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
-    println!("CAMPANILE_SEED={seed} {shape:?}");
+    println!("CAMPANILE_SEED={seed} {shape:?} {by}");
     let mut deck = Deck::new(shape, seed);
-    let Some(mut rig) = Rig::start(shape, seed).await else { return };
+    let Some(mut rig) = Rig::start(shape, by, seed).await else { return };
     println!("whole after {:?}", rig.whole().await);
     let mut longest = Duration::ZERO;
     for round in 1..=rounds {
@@ -45,10 +45,15 @@ async fn flap(shape: Shape, rounds: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_dies_nothing_is_lost_and_nothing_stays_doubled() {
-    flap(Shape { samplers: 24, l1: 3, l2: 1, l3: 0 }, rounds()).await;
+    flap(Shape { samplers: 24, l1: 3, l2: 1, l3: 0 }, "producers", rounds()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_dies_in_three_tiers_nothing_is_lost_and_nothing_stays_doubled() {
-    flap(Shape { samplers: 8, l1: 3, l2: 2, l3: 1 }, rounds().div_ceil(2)).await;
+    flap(Shape { samplers: 8, l1: 3, l2: 2, l3: 1 }, "producers", rounds().div_ceil(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_dies_while_sets_are_divided_none_is_lost_and_none_stays_doubled() {
+    flap(Shape { samplers: 7, l1: 3, l2: 1, l3: 0 }, "sets", rounds().div_ceil(2)).await;
 }

@@ -41,12 +41,13 @@ pub(crate) struct Maestro {
 }
 
 impl Maestro {
-    /// Starts one on the store that `members` (a file) names, with its state below `dir`.
-    pub(crate) fn start(name: &str, members: &Path, dir: &Path) -> Self {
+    /// Starts one on the store that `members` (a file) names, with its state below `dir`, that divides producers or sets.
+    pub(crate) fn start(name: &str, members: &Path, dir: &Path, by: &str) -> Self {
         let state = dir.join(name);
         let arguments = [
             format!("--cluster={}", members.display()),
             format!("--prefix={CLUSTER}"),
+            format!("--rebalance={by}"),
             format!("--state-dir={}", state.display()),
         ];
         let mut command = Command::new(std::env::current_exe().unwrap());

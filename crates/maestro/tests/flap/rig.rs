@@ -1,8 +1,9 @@
 //! A cluster with its managers and etcd, and everything that can befall them.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use campanile_ldms::api::producer::PrdcrSetStatus;
 use campanile_maestro::keys::Layout;
 use campanile_testkit::{Etcd, Signal};
 
@@ -90,6 +91,8 @@ impl Deck {
 /// The cluster, its managers, and etcd.
 pub(crate) struct Rig {
     seed: u64,
+    /// What is divided: `producers` or `sets`.
+    by: &'static str,
     site: Site,
     etcd: Etcd,
     maestros: Vec<Maestro>,
@@ -98,7 +101,7 @@ pub(crate) struct Rig {
 
 impl Rig {
     /// None where etcd is missing.
-    pub(crate) async fn start(shape: Shape, seed: u64) -> Option<Self> {
+    pub(crate) async fn start(shape: Shape, by: &'static str, seed: u64) -> Option<Self> {
         let etcd = Etcd::start(1)?;
         let mut site = Site::new(shape);
         // Waits that are short, so that tests are.
@@ -109,9 +112,9 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let members = dir.path().join("etcd.yaml");
         std::fs::write(&members, etcd.cluster_file()).unwrap();
-        let start = |at| Maestro::start(&format!("{MAESTRO}-{at}"), &members, dir.path());
+        let start = |at| Maestro::start(&format!("{MAESTRO}-{at}"), &members, dir.path(), by);
         let maestros = (1..=MAESTROS).map(start).collect();
-        Some(Self { seed, site, etcd, maestros, _dir: dir })
+        Some(Self { seed, by, site, etcd, maestros, _dir: dir })
     }
 
     fn maestro(&mut self, name: &str) -> Option<&mut Maestro> {
@@ -203,9 +206,14 @@ impl Rig {
             if collectors.len() != below {
                 return Some(format!("{tier} knows {} producers of {below}", collectors.len()));
             }
-            if let Some((producer, by)) = collectors.iter().find(|(_, by)| by.len() != 1) {
+            // Where sets are divided a sampler may have two collectors, each for a set of it.
+            let most = if self.by == "sets" && tier == "l1" { 2 } else { 1 };
+            if let Some((producer, by)) = collectors.iter().find(|(_, by)| !(1..=most).contains(&by.len())) {
                 return Some(format!("{producer} is collected by {by:?}"));
             }
+        }
+        if let Some(flaw) = self.sets_of_l1(l1).await {
+            return Some(flaw);
         }
         let (_, wanted_us) =
             INTERVALS.into_iter().find(|(text, _)| *text == self.site.file.sampler_interval)?;
@@ -220,5 +228,24 @@ impl Rig {
             }
         }
         None
+    }
+
+    /// Each set is updated by one of the first-tier aggregators alone.
+    async fn sets_of_l1(&self, l1: usize) -> Option<String> {
+        let mut holders: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let recent_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() - 2;
+        for at in 1..=l1 {
+            let name = format!("l1-{at}");
+            let Ok(sets) = self.site.ask(&name).await.call(&PrdcrSetStatus::default()).await else {
+                return Some(format!("{name} does not answer"));
+            };
+            for set in
+                sets.0.into_iter().filter(|set| set.timestamp_sec.is_some_and(|s| s as u64 >= recent_s))
+            {
+                holders.entry(set.inst_name).or_default().push(name.clone());
+            }
+        }
+        let doubled = holders.into_iter().find(|(_, by)| by.len() > 1);
+        doubled.map(|(set, by)| format!("{set} is updated by {by:?}"))
     }
 }
