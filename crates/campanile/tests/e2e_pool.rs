@@ -331,14 +331,120 @@ hosts: {{here: {{agent-instances: [{{agent-class: CampanilePool, instance-id: po
     until("it is paused", SHORT, || {
         ops(serde_json::json!(["status", "manager"])).is_ok_and(|reply| reply[2]["data"]["paused"] == true)
     });
+    the_clients_of_a_site_see_the_pool(&site, &file, &ops);
     let line = request.join().unwrap();
     assert!(
         line.starts_with("POST /write?db=ehos ") && line.to_lowercase().contains("authorization: basic"),
         "{line}"
     );
     assert!(line.contains("ehos,host=here nodes_busy=0,nodes_idle=0,jobs_running=0,jobs_idle=0"), "{line}");
-    assert_eq!(daemon.stop(SHORT).code(), Some(0));
     assert_eq!(router.stop(SHORT).code(), Some(0));
+    // Without a router it is asked by its socket on this machine.
+    let state = site.state().display().to_string();
+    let events = site.command(&["events", "--site-file", &file, "--state-dir", &state]).output().unwrap();
+    let events = String::from_utf8_lossy(&events.stdout);
+    assert!(events.contains("paused: nothing is created or removed"), "{events}");
+    assert_eq!(daemon.stop(SHORT).code(), Some(0));
+}
+
+/// `campanile status`, `plan`, `why` and `events` span pools as they do hosts.
+fn the_clients_of_a_site_see_the_pool(site: &Site, file: &str, ops: &dyn Fn(Value) -> Result<Value, String>) {
+    let said = |args: &[&str]| -> String {
+        let output = site.command(&[args, &["--site-file", file]].concat()).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let status = said(&["status"]);
+    assert!(status.contains("here  pool pool1\n  pool e2e@here: 0 nodes (at least 0, at most 3"), "{status}");
+    assert!(status.contains(", PAUSED"), "{status}");
+    let status: Value = serde_json::from_str(&said(&["status", "--json"])).unwrap();
+    let pool = &status["pools"][0];
+    assert_eq!((&pool["instance_id"], &pool["host"]), (&Value::from("pool1"), &Value::from("here")));
+    assert_eq!(pool["status"]["pool"]["nodes_max"], 3);
+    assert!(said(&["status", "--workers"]).contains("desk"));
+    let paused = "an operator has paused the pool";
+    until("the next turn has seen the pause", SHORT, || said(&["plan"]).contains(paused));
+    assert!(said(&["plan"]).contains("here  pool pool1\n"));
+    let plan: Value = serde_json::from_str(&said(&["plan", "--json"])).unwrap();
+    assert_eq!(plan["pools"][0]["plan"]["paused"], true);
+    assert!(said(&["why", "pool1"]).contains(paused));
+
+    ops(serde_json::json!(["start", "resume", {}])).unwrap();
+    site.submit(1, &["sleep", "0.2"]);
+    until("the job is done", LONG, || site.done() == 1);
+    until("its node is gone", LONG, || site.nodes().is_some_and(|nodes| nodes.is_empty()));
+    let node = site.jobs()[0]["worker"].as_str().unwrap().to_owned();
+    let why = said(&["why", &node]);
+    assert!(why.starts_with(&format!("{node} (pool pool1, on here)\n")), "{why}");
+    assert!(why.contains("is requested: one in here") && why.contains("is gone"), "{why}");
+    let events = said(&["events", "--since", "1h"]);
+    assert!(events.contains("is requested: one in here"), "{events}");
+    assert!(events.contains("start of pause was asked for"), "who asked for it is known: {events}");
+    let nobody = site.command(&["why", "nobody", "--site-file", file]).output().unwrap();
+    assert_eq!(nobody.status.code(), Some(1));
+}
+
+#[test]
+fn settings_are_changed_over_http_with_the_token_and_without_it_nothing_is() {
+    let port = free_port();
+    let site = Site::new("");
+    let token = site.dir.path().join("token");
+    let config = format!(
+        "{}  rest: {{listen: '127.0.0.1:{port}', token_file: {}}}\ncondor: {{password: a-secret}}\n",
+        CONFIG.replace("hostname: here}", "hostname: here, use_db_settings: yes}"),
+        token.display()
+    );
+    std::fs::write(&site.config, config).unwrap();
+    std::fs::write(&token, "the right one\n").unwrap();
+    let mut daemon = site.run(&[]);
+    let nodes_max = || site.status().map(|status| status["pool"]["nodes_max"].clone());
+    until("it answers", SHORT, || nodes_max() == Some(Value::from(3)));
+    let get = |path: &str| {
+        let (code, _, body) = http_request(port, "GET", path, &[], b"").unwrap();
+        assert_eq!(code, 200, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    // Whoever reaches the port may read, and nothing of it is secret.
+    for path in ["/", "/status", "/plan", "/metrics", "/nodes", "/nodes/states", "/nodes/status", "/clouds"] {
+        assert!(!get(path).contains("a-secret"), "{path}");
+    }
+    let settings: Vec<Value> = serde_json::from_str(&get("/settings")).unwrap();
+    assert!(settings.iter().all(|row| !row["name"].as_str().unwrap().contains("password")), "{settings:?}");
+    let row = settings.iter().find(|row| row["name"] == "daemon.nodes_max").unwrap();
+    let path = format!("/settings/{}", row["id"]);
+    let send = |method: &str, path: &str, authorization: &str, body: &str| {
+        let headers = [("Authorization", authorization), ("Content-Type", "application/json")];
+        http_request(port, method, path, &headers, body.as_bytes()).unwrap().0
+    };
+    let change = r#"{"name": "daemon.nodes_max", "value": "2"}"#;
+    assert_eq!(http_request(port, "PATCH", &path, &[], change.as_bytes()).unwrap().0, 401);
+    for wrong in
+        ["Bearer", "Bearer nope", "Bearer the right on", "Bearer the right one!", "Basic the right one"]
+    {
+        assert_eq!(send("PATCH", &path, wrong, change), 401, "{wrong:?}");
+    }
+    let right = "Bearer the right one";
+    for (method, path) in
+        [("POST", "/nodes"), ("DELETE", "/nodes/1"), ("PUT", path.as_str()), ("POST", "/clouds")]
+    {
+        assert_eq!(send(method, path, right, change), 405, "{method} {path}");
+    }
+    assert_eq!(nodes_max(), Some(Value::from(3)), "nothing has changed");
+
+    assert_eq!(send("PATCH", &path, right, change), 204);
+    until("it is in force", SHORT, || nodes_max() == Some(Value::from(2)));
+    assert!(site.ok(&["events"]).contains("daemon.nodes_max was set over HTTP"));
+    assert_eq!(send("PATCH", "/settings/99999", right, change), 404);
+    assert_eq!(send("PATCH", &path, right, "nodes_max=9"), 400);
+    // A value that makes no sense is refused by the daemon, and the last good one stays.
+    assert_eq!(send("PATCH", &path, right, &change.replace('2', "many")), 204);
+    until("the refusal", SHORT, || {
+        site.status().is_some_and(|status| status["trouble"]["config"].is_string())
+    });
+    assert_eq!(nodes_max(), Some(Value::from(2)));
+    std::fs::remove_file(&token).unwrap();
+    assert_eq!(send("PATCH", &path, right, change), 503);
+    assert_eq!(daemon.stop(SHORT).code(), Some(0));
 }
 
 #[test]

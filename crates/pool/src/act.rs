@@ -94,7 +94,7 @@ async fn delete(
 async fn examine(pool: &Arc<Pool>, cloud: Option<&Arc<dyn Cloud>>, node: &str, server_id: &str) {
     let Some(cloud) = cloud else { return };
     let text = match cloud.console(server_id, CONSOLE_LINES).await {
-        Ok(text) if text.trim().is_empty() => "its console is empty".to_owned(),
+        Ok(text) if text.trim().is_empty() => "there is nothing on its console".to_owned(),
         Ok(text) => {
             let skip = text.chars().count().saturating_sub(CONSOLE_CHARS);
             format!("the end of its console:\n{}", text.chars().skip(skip).collect::<String>())
@@ -142,6 +142,7 @@ async fn create(pool: &Arc<Pool>, cloud: Option<&Arc<dyn Cloud>>, node: &str, cr
         user_data,
         floating_ip: settings.is_some_and(|settings| settings.floating_ip),
         scratch_gib: settings.map_or(0, |settings| settings.scratch_gib),
+        boot_gib: settings.map_or(0, |settings| settings.boot_gib),
     };
     let answer = cloud.create(&new).await;
     if answer.is_ok() {

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use campanile_control::journal::{Query, query::MAX_PAGE_EVENTS};
 use campanile_ocs::agent::{
     Agent, AgentBuilder, AgentConfig, FeedSpec, Param, ParamSpec, ParamType, ProcessSpec, TaskSpec,
 };
-use campanile_wamp::{Value, WampError};
+use campanile_wamp::Value;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -129,8 +128,7 @@ pub fn agent(config: AgentConfig, pool: &Arc<Pool>, running: &watch::Sender<bool
             async move { pool.ask(to_ask(&params)?).await }
         });
     }
-    let (for_status, for_plan, for_adopt, for_events) =
-        (Arc::clone(pool), Arc::clone(pool), Arc::clone(pool), Arc::clone(pool));
+    let (for_status, for_plan, for_adopt) = (Arc::clone(pool), Arc::clone(pool), Arc::clone(pool));
     builder
         .procedure(".status", move |_args, _kwargs| {
             let status = report::status(&for_status);
@@ -147,10 +145,7 @@ pub fn agent(config: AgentConfig, pool: &Arc<Pool>, running: &watch::Sender<bool
                 Ok(Value::from(adopt::adopt(&pool, &question).await))
             }
         })
-        .procedure(".events", move |args, _kwargs| {
-            let pool = Arc::clone(&for_events);
-            async move { events(&pool, &args).await }
-        })
+        .journal(&pool.journal, &pool.workers, &[])
         .spawn()
 }
 
@@ -167,19 +162,4 @@ fn data(pool: &Pool) -> serde_json::Value {
         "paused": sight.memory.controls.paused,
         "trouble": [sight.record_trouble, sight.config_trouble],
     })
-}
-
-/// A page of the journal: `{subject, after_id, newest, limit}`, all of them optional.
-async fn events(pool: &Pool, args: &[Value]) -> Result<Value, WampError> {
-    let question = args.first().map(Value::to_json).unwrap_or_default();
-    let limit = question["limit"].as_u64().and_then(|limit| usize::try_from(limit).ok());
-    let query = Query {
-        subject: question["subject"].as_str().map(str::to_owned),
-        after_id: question["after_id"].as_u64(),
-        newest: question["newest"].as_bool().unwrap_or(true),
-        limit: limit.unwrap_or(100).min(MAX_PAGE_EVENTS),
-        ..Query::default()
-    };
-    let page = pool.journal.query(query).await;
-    Ok(Value::from(serde_json::to_value(page).unwrap_or_default()))
 }

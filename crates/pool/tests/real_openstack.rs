@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
+mod cinder;
+
 use std::time::{Duration, Instant};
 
 use campanile_pool::clouds::openstack::{Login, OpenStack};
@@ -46,6 +48,7 @@ fn new_server(node: &str) -> NewServer {
         user_data: "#cloud-config\nfinal_message: \"The EHOS vm is up after $UPTIME seconds\"\n".to_owned(),
         floating_ip: false,
         scratch_gib: 0,
+        boot_gib: 0,
     }
 }
 
@@ -91,6 +94,7 @@ async fn a_real_control_plane_is_spoken_to_in_every_call_the_pool_makes() {
     ports_that_nova_made_are_known_when_their_server_is_gone(&lab, &cloud).await;
     storms_revoked_tokens_and_silence_are_told_apart(&lab).await;
     keys_firewall_and_images_for_the_set_up(&cloud).await;
+    volumes_go_with_their_servers_and_none_is_left(&lab).await;
 }
 
 async fn credentials_that_are_refused_are_told_apart(lab: &OpenStackLab) {
@@ -218,6 +222,8 @@ async fn broken_and_unfinished_servers_can_be_removed(lab: &OpenStackLab, cloud:
     cloud.create(&new_server("broken")).await.unwrap();
     let servers = servers_until(cloud, "it is in error", |all| has(all, "broken", ServerStatus::Error)).await;
     assert!(servers[0].fault.is_some(), "{servers:?}");
+    // nova answers 409 for a server that is on no host
+    cloud.console(&servers[0].id, 10).await.unwrap();
     lab.hypervisor(&json!({"boot_seconds": 4}));
     let slow = cloud.create(&new_server("slow")).await.unwrap();
     servers_until(cloud, "it is being built", |all| has(all, "slow", ServerStatus::Building)).await;
@@ -322,4 +328,91 @@ async fn keys_firewall_and_images_for_the_set_up(cloud: &OpenStack) {
     cloud.delete_image(&image).await.unwrap();
     cloud.delete_image(&image).await.unwrap();
     assert!(cloud.image(&image).await.unwrap().is_none());
+}
+
+/// The lab has no cinder: our own fake of its calls stands for it, and the real nova attaches and deletes through it.
+async fn volumes_go_with_their_servers_and_none_is_left(lab: &OpenStackLab) {
+    let cinder = cinder::FakeCinder::start().await;
+    lab.python(
+        "admin",
+        &format!(
+            "service = conn.identity.create_service(name='cinder', type='volumev3')\n\
+             conn.identity.create_endpoint(service_id=service.id, interface='public', region_id='RegionOne', url={:?})",
+            cinder.url()
+        ),
+    );
+    let foreign = cinder.foreign_volume();
+    let cloud = cloud(lab, "ehos-a").with_answer_timeout(Duration::from_secs(5));
+    let scratch = |node: &str| NewServer { scratch_gib: 5, ..new_server(node) };
+    let both = |node: &str| NewServer { boot_gib: 20, ..scratch(node) };
+    let volumes = async || {
+        let all = cloud.leftovers(&mark()).await.unwrap();
+        all.into_iter().filter(|one| one.kind == LeftoverKind::Volume).collect::<Vec<_>>()
+    };
+    let none_is_left = async |what: &str| {
+        let begun = Instant::now();
+        while !volumes().await.is_empty() || cinder.volumes() != [foreign.clone()] {
+            assert!(begun.elapsed() < PATIENCE, "{what}: {:?} {:?}", cinder.volumes(), cinder.calls());
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    };
+
+    // one beside the disk; one that it boots from, too
+    for (order, count, booted) in [(scratch("scratched"), 1, 0), (both("booted"), 2, 1)] {
+        let id = cloud.create(&order).await.unwrap();
+        servers_until(&cloud, "it is active", |all| has(all, &order.node, ServerStatus::Active)).await;
+        let found = volumes().await;
+        assert!(found.iter().all(|one| one.node == order.node), "{found:?}");
+        assert_eq!(found.iter().filter(|one| one.server_id.as_deref() == Some(id.as_str())).count(), count);
+        assert_eq!(cinder.calls().iter().filter(|call| call.contains("imageRef")).count(), booted);
+        remove_all(&cloud).await;
+        none_is_left("delete_on_termination").await;
+    }
+    // what nova refuses takes its volumes back
+    let refused = NewServer { flavor: "m9.huge".to_owned(), ..both("refused") };
+    assert!(matches!(cloud.create(&refused).await, Err(CloudError::Invalid(_))));
+    none_is_left("a refusal").await;
+    // a volume that cannot be made
+    cinder.next_volume(cinder::Fault::Error);
+    assert!(matches!(cloud.create(&scratch("broken")).await, Err(CloudError::Fails(_))));
+    none_is_left("a volume in error").await;
+    cinder.next_volume(cinder::Fault::OverQuota);
+    let error = cloud.create(&scratch("too-much")).await.unwrap_err();
+    assert!(
+        matches!(&error, CloudError::Quota { resource, .. } if resource.contains("gigabytes")),
+        "{error}"
+    );
+    // cinder's answer is lost: there is a volume and no server, and the volume is known by its mark
+    cinder.next_volume(cinder::Fault::AnswerLost);
+    let error = cloud.create(&scratch("lost")).await.unwrap_err();
+    assert!(error.may_have_been_done(), "{error}");
+    let found = volumes().await;
+    assert_eq!(
+        found.iter().map(|one| (one.node.as_str(), &one.server_id)).collect::<Vec<_>>(),
+        [("lost", &None)]
+    );
+    cloud.remove_leftover(&found[0]).await.unwrap();
+    cloud.remove_leftover(&found[0]).await.unwrap();
+    none_is_left("an answer of cinder that was lost").await;
+    // nova's answer is lost: the server comes all the same, and takes its volumes with it
+    lab.faults(&json!([{"service": "nova", "method": "POST", "path": "/servers$", "delay": 7, "times": 1}]));
+    let error = cloud.create(&both("unanswered")).await.unwrap_err();
+    assert!(error.may_have_been_done(), "{error}");
+    lab.faults(&json!([]));
+    servers_until(&cloud, "it was made all the same", |all| has(all, "unanswered", ServerStatus::Active))
+        .await;
+    assert_eq!(volumes().await.len(), 2);
+    remove_all(&cloud).await;
+    none_is_left("an answer of nova that was lost").await;
+    // a server that comes to nothing
+    lab.hypervisor(&json!({"fail_next": 1}));
+    cloud.create(&both("failed")).await.unwrap();
+    servers_until(&cloud, "it is in error", |all| has(all, "failed", ServerStatus::Error)).await;
+    lab.hypervisor(&json!({}));
+    remove_all(&cloud).await;
+    // Nova may have let go of them before it was asked to delete: what is left bears our mark.
+    for one in volumes().await {
+        cloud.remove_leftover(&one).await.unwrap();
+    }
+    none_is_left("a server in error").await;
 }

@@ -81,8 +81,8 @@ impl OpenStackLab {
         replace(&state(&self.dir).join("faults.json"), rules);
     }
 
-    /// The requests that a service has answered, one line each: time, method, path, status, milliseconds. `service` is
-    /// `keystone` or `REGION-nova`, ….
+    /// The requests that a service has answered, one line each: time, method, path, status, milliseconds, user agent (by
+    /// which ours are told from those that the services send each other). `service` is `keystone` or `REGION-nova`, ….
     pub fn access_log(&self, service: &str) -> Vec<String> {
         let text = fs::read_to_string(state(&self.dir).join(format!("log/{service}-access.log")));
         text.unwrap_or_default().lines().map(str::to_owned).collect()

@@ -15,6 +15,7 @@ pub(crate) mod logs;
 pub(crate) mod maestro;
 pub(crate) mod maestro_ctrl;
 pub(crate) mod ocsbow;
+mod others;
 pub(crate) mod plan;
 pub(crate) mod pool;
 pub(crate) mod restart;

@@ -1,4 +1,4 @@
-//! `campanile plan`: what the HostManagers would do next, and why.
+//! `campanile plan`: what the managers of the site would do next, and why.
 
 use anyhow::Context as _;
 use campanile_ocs::site_config::SiteArgs;
@@ -6,15 +6,17 @@ use clap::ArgAction;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::others::{self, Question, Sort};
 use crate::client::{Client, unix_now};
 use crate::failure::{EXIT_WORLD, Failure, Outcome};
 use crate::render::duration::short;
 use crate::render::table::{indented, plain_table};
 use crate::{output, runtime};
 
-/// Show what the HostManagers will do next, when, and why
+/// Show what the managers of the site will do next, when, and why
 ///
-/// Nothing is changed. Only Campanile's HostManagers can tell; those of OCS are listed as unable to.
+/// Nothing is changed. Only Campanile's HostManagers can tell; those of OCS are listed as unable to. Pools of workers and LDMS
+/// clusters that the site config names are asked, too.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -22,7 +24,7 @@ Examples:
   campanile plan -H host-1 --json
 
 Exit codes:
-  0 shown; 1 no HostManager could tell; 2 wrong options or site config")]
+  0 shown; 1 no manager could tell; 2 wrong options or site config")]
 pub(crate) struct Args {
     /// Show this host only; may be repeated
     #[arg(long, short = 'H', value_name = "HOST", action = ArgAction::Append)]
@@ -38,6 +40,10 @@ pub(crate) struct Args {
 #[derive(Debug, Serialize)]
 struct PlanReport {
     managers: Vec<ManagerPlan>,
+    /// Pools of workers: `instance_id`, `host`, `problem`, `plan`.
+    pools: Vec<Value>,
+    /// LDMS clusters, in the same form.
+    clusters: Vec<Value>,
 }
 
 /// What one HostManager is about to do.
@@ -73,15 +79,22 @@ async fn show(args: &Args) -> Outcome {
             }));
         }
     }
-    let mut report = PlanReport { managers: Vec::new() };
+    let others = others::ask(&client.selected.site, &hosts, Question::Plan).await?;
+    let mut report = PlanReport {
+        managers: Vec::new(),
+        pools: others::json(&others, Sort::Pool, "plan"),
+        clusters: others::json(&others, Sort::Cluster, "plan"),
+    };
     for task in asked {
         report.managers.push(task.await.context("a question to a HostManager failed")?);
     }
-    let told = report.managers.iter().any(|manager| manager.problem.is_none());
+    let told = report.managers.iter().any(|manager| manager.problem.is_none())
+        || others.iter().any(|other| other.answer.is_ok());
     if args.json {
         output::print_json(&report)?;
     } else {
-        output::print(&text(&report, unix_now()))?;
+        let hosts = text(&report, unix_now());
+        output::print(&format!("{hosts}{}", others::text(&others, Question::Plan)))?;
         for manager in &report.managers {
             if let Some(problem) = &manager.problem {
                 output::print_error(&format!("error: HostManager {}: {problem}\n", manager.instance_id));
@@ -151,6 +164,8 @@ mod tests {
                     instances: vec![],
                 },
             ],
+            pools: vec![],
+            clusters: vec![],
         }
     }
 

@@ -3,7 +3,7 @@
 mod ask;
 mod offline;
 mod queue;
-mod show;
+pub(crate) mod show;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use campanile_ocs::site_config::{Mode, SiteArgs};
 
 use crate::client::{AccessArgs, Client, unix_now};
+use crate::commands::others::{self, Question, Sort};
 use crate::commands::workers;
 use crate::failure::{EXIT_WORLD, Failure, Outcome};
 use crate::fleet::ask::{Bus, RouterState};
@@ -18,7 +20,8 @@ use crate::{output, runtime, this_site};
 /// Show what runs on the whole site, what should, and why the two differ
 ///
 /// All HostManagers of the site config are asked at the same time; one that does not answer holds up none of the
-/// others. Works with Campanile's HostManagers and with those of OCS, which tell less.
+/// others. Works with Campanile's HostManagers and with those of OCS, which tell less. Pools of workers and LDMS clusters
+/// that the site config names are shown below the hosts, unless --class or --state narrow to instances.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 States:
@@ -88,6 +91,11 @@ async fn show(args: &Args) -> Outcome {
     }
     let mut survey = client.bus.survey(&hosts).await?;
     args.only.narrow(&mut survey.fleet);
+    let others = if args.only.by_instance() {
+        Vec::new()
+    } else {
+        others::ask(&client.selected.site, &hosts, Question::Status).await?
+    };
     let problem = match &survey.router {
         RouterState::Reached => None,
         RouterState::Unreachable { reason } => Some(reason.as_str()),
@@ -95,10 +103,15 @@ async fn show(args: &Args) -> Outcome {
     if args.json {
         let site_file = client.site_file();
         let router = json::Router { url: client.bus.url(), reachable: problem.is_none(), problem };
-        output::print_json(&json::site(&site_file, router, &survey.fleet))?;
+        let mut site = serde_json::to_value(json::site(&site_file, router, &survey.fleet))
+            .context("the status cannot be written as JSON")?;
+        site["pools"] = others::json(&others, Sort::Pool, "status").into();
+        site["clusters"] = others::json(&others, Sort::Cluster, "status").into();
+        output::print_json(&site)?;
     } else {
         let style = Style { colour: output::stdout_coloured(), width: output::stdout_width() };
-        output::print(&render::status::render(&survey.fleet, unix_now(), style))?;
+        let hosts = render::status::render(&survey.fleet, unix_now(), style);
+        output::print(&format!("{hosts}{}", others::text(&others, Question::Status)))?;
     }
     client.verdict(&survey.router)?;
     if reloaded { Ok(()) } else { Err(Failure::Told(EXIT_WORLD)) }

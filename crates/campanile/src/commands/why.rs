@@ -1,7 +1,8 @@
-//! `campanile why`: one instance, explained.
+//! `campanile why`: one instance, pool, cluster, or one of their machines, explained.
 
 use std::path::PathBuf;
 
+use super::others;
 use crate::client::unix_now;
 use crate::failure::{Failure, Outcome};
 use crate::fleet::declared;
@@ -17,7 +18,8 @@ const EVENTS: usize = 1000;
 /// Explain one instance in plain words: how it is, why, what happened to it, who asked, and what comes next
 ///
 /// Its HostManager is asked over the bus, or by its control socket on this machine; when it is down, the journal that
-/// it left here is read. Times are UTC.
+/// it left here is read. A pool of workers or an LDMS cluster tells its last decision; one of its nodes or daemons is
+/// explained by its name, too. Times are UTC.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Example:
@@ -29,7 +31,7 @@ Exit codes:
   0 explained; 1 no such instance, or nobody knows it; 2 wrong options or site
   config")]
 pub(crate) struct Args {
-    /// The id of the instance
+    /// The id of the instance; or the name of a pool's node, or of a cluster's daemon
     #[arg(value_name = "INSTANCE")]
     instance: String,
     /// Print JSON
@@ -53,6 +55,10 @@ async fn explain(args: &Args) -> Outcome {
     let id = args.instance.as_str();
     let hosts = declared::hosts(&site);
     let home = hosts.iter().find(|host| host.instances.iter().any(|known| known.instance_id == id));
+    if let Some(explained) = others::why(&managers, &hosts, id, home.is_none()).await {
+        let others::Explained { text, json } = explained;
+        return if args.json { output::print_json(&json) } else { output::print(&text) };
+    }
     let mut problems = Vec::new();
     for manager in managers.of_instance(id) {
         let wanted = Wanted { subject: Some(id.to_owned()), last: Some(EVENTS), ..Wanted::default() };

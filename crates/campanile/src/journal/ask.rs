@@ -9,6 +9,7 @@ use campanile_host::run::{CONTROL_SOCKET, ROLE};
 use campanile_ocs::agent::events::EVENTS;
 use campanile_ocs::client::{Endpoint, OcsClient, OcsError};
 use campanile_ocs::site_config::SiteConfig;
+use campanile_pool::run::ADDRESS_FILE;
 use campanile_wamp::{Dict, Value};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -229,9 +230,9 @@ impl Managers {
     /// The control socket of a manager of this machine.
     pub(crate) async fn local(&self, id: &str) -> Result<OcsClient, OcsError> {
         let mut answer = self.knock(&self.dir(ROLE, id)).await;
-        for role in &ROLES[1..] {
+        for dir in self.dirs(id).iter().skip(1) {
             if answer.is_err() {
-                answer = self.knock(&self.dir(role, id)).await;
+                answer = self.knock(dir).await;
             }
         }
         answer
@@ -242,9 +243,17 @@ impl Managers {
         OcsClient::connect(Endpoint::Unix(socket), ANSWER_TIMEOUT + Duration::from_secs(10)).await
     }
 
-    /// Where a manager of this id keeps its state on this machine, whatever it manages.
-    fn dirs(&self, id: &str) -> [PathBuf; ROLES.len()] {
-        ROLES.map(|role| self.dir(role, id))
+    /// Where a manager of this id may keep its state on this machine, whatever it manages. The states of pools and clusters
+    /// go by the names of those; a file in them says by which address their manager is known.
+    fn dirs(&self, id: &str) -> Vec<PathBuf> {
+        let mut dirs: Vec<PathBuf> = ROLES.iter().map(|role| self.dir(role, id)).collect();
+        let address = self.site.address(id);
+        let entries =
+            ROLES[1..].iter().flat_map(|role| std::fs::read_dir(self.base.join(role)).into_iter().flatten());
+        dirs.extend(entries.flatten().map(|entry| entry.path()).filter(|dir| {
+            std::fs::read_to_string(dir.join(ADDRESS_FILE)).is_ok_and(|text| text.trim() == address)
+        }));
+        dirs
     }
 
     fn dir(&self, role: &str, id: &str) -> PathBuf {

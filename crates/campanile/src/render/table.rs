@@ -39,3 +39,9 @@ pub(crate) fn plain_table() -> Table {
 pub(crate) fn indented(table: &Table) -> String {
     table.lines().map(|line| format!(" {}\n", line.trim_end())).collect()
 }
+
+/// A text of several lines, two steps in.
+pub(crate) fn indented_text(text: &str) -> String {
+    let line = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") };
+    text.lines().map(line).collect()
+}

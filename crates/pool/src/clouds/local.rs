@@ -364,6 +364,7 @@ mod tests {
             user_data: user_data.to_owned(),
             floating_ip: false,
             scratch_gib: 0,
+            boot_gib: 0,
         }
     }
 

@@ -115,6 +115,8 @@ pub struct NewServer {
     pub floating_ip: bool,
     /// A scratch volume, GiB; 0: none.
     pub scratch_gib: u64,
+    /// The size of a volume that it boots from, GiB; 0: it boots from the disk of its flavor.
+    pub boot_gib: u64,
 }
 
 /// The user-data is left out: it may hold a secret.

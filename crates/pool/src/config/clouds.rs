@@ -41,6 +41,7 @@ const POOL_KEYS: &[&str] = &[
     "limits",
     "floating_ip",
     "scratch_size",
+    "boot_volume",
     "costs",
     "cost_per_core_hour",
     "windows",
@@ -130,6 +131,7 @@ fn cloud(
         security_groups: if own_groups.is_empty() { ehos.security_groups.clone() } else { own_groups },
         floating_ip: more.flag("floating_ip", diagnostics).unwrap_or(false),
         scratch_gib: more.number("scratch_size", diagnostics).unwrap_or(ehos.scratch_gib),
+        boot_gib: more.number("boot_volume", diagnostics).unwrap_or(0),
         limits: OwnLimits {
             nodes: limits.number("nodes", diagnostics),
             cores: limits.number("cores", diagnostics),

@@ -146,6 +146,7 @@ impl CloudConfig {
             security_groups: Vec::new(),
             floating_ip: false,
             scratch_gib: 0,
+            boot_gib: 0,
             limits: OwnLimits::default(),
             costs: BTreeMap::new(),
             cost_per_core_hour: 0.0,
@@ -214,6 +215,8 @@ pub struct CloudConfig {
     pub floating_ip: bool,
     /// Scratch volume of each worker, GiB; 0: none.
     pub scratch_gib: u64,
+    /// Size of the volume that each worker boots from, GiB; 0: it boots from the disk of its flavor.
+    pub boot_gib: u64,
     /// Limits of ours, below the quota.
     pub limits: OwnLimits,
     /// Cost of one hour by flavor; others cost by their cores ([`CloudConfig::cost_per_core_hour`]).

@@ -408,6 +408,7 @@ mod tests {
                 user_data: user_data.to_owned(),
                 floating_ip: false,
                 scratch_gib: 0,
+                boot_gib: 0,
             },
             final_message: "up".to_owned(),
             anew: false,

@@ -110,6 +110,7 @@ pub fn order(config: &PoolConfig, settings: &CloudConfig, master: &Shared) -> Re
         user_data: master.text.replace(cloud_init::WRITE_FILES_TAG, ""),
         floating_ip: settings.floating_ip,
         scratch_gib: 0,
+        boot_gib: 0,
     })
 }
 

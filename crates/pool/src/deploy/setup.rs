@@ -165,6 +165,7 @@ fn recipe(config: &PoolConfig, settings: &CloudConfig, plan: &Plan, base: &Share
             user_data: base.text.clone(),
             floating_ip: false,
             scratch_gib: 0,
+            boot_gib: 0,
         },
         final_message: cloud_init::final_message(&base.origin, &base.text),
         anew: plan.anew,

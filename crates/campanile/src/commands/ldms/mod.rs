@@ -15,12 +15,12 @@ pub(crate) mod generate;
 pub(crate) mod load;
 pub(crate) mod local;
 mod manager;
-mod plan;
+pub(crate) mod plan;
 mod rebalance;
 mod show;
 mod sim;
-mod status;
-mod why;
+pub(crate) mod status;
+pub(crate) mod why;
 
 /// Talk to the daemons of LDMS, and look after a cluster of them
 #[derive(clap::Args, Debug)]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 use super::manager::{Manager, ManagerArgs};
 use crate::failure::Outcome;
 use crate::{output, runtime};
@@ -31,6 +33,11 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if args.json {
         return output::print_json(&plan);
     }
+    output::print(&render(&plan))
+}
+
+/// What a manager would send, for people.
+pub(crate) fn render(plan: &Value) -> String {
     let mut out = String::new();
     for daemon in plan["daemons"].as_array().into_iter().flatten() {
         // Writing to a String cannot fail.
@@ -48,5 +55,5 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if out.is_empty() {
         out.push_str("nothing is to be done\n");
     }
-    output::print(&out)
+    out
 }

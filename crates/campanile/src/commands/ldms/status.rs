@@ -52,7 +52,8 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-fn render(status: &Value, all: bool) -> String {
+/// What a manager says of its cluster, for people.
+pub(crate) fn render(status: &Value, all: bool) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let coverage = &status["coverage"];

@@ -36,12 +36,17 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if args.json {
         return output::print_json(&why);
     }
+    output::print(&render(&args.daemon, &why))
+}
+
+/// What a manager says of a daemon, for people.
+pub(crate) fn render(daemon: &str, why: &serde_json::Value) -> String {
     let text = |value: &serde_json::Value| value.as_str().unwrap_or("?").to_owned();
     let names = |value: &serde_json::Value| {
         let names: Vec<String> = value.as_array().into_iter().flatten().map(text).collect();
         if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
     };
-    let mut out = format!("{}: {}", args.daemon, text(&why["health"]));
+    let mut out = format!("{daemon}: {}", text(&why["health"]));
     // Writing to a String cannot fail.
     if let Some(reason) = why["reason"].as_str().filter(|reason| !reason.is_empty()) {
         let _ = write!(out, " ({reason})");
@@ -82,5 +87,5 @@ pub(crate) fn run(args: &Args) -> Outcome {
             text(&refusal["says"])
         );
     }
-    output::print(&out)
+    out
 }

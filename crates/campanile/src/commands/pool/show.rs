@@ -42,7 +42,7 @@ fn lines(out: &mut String, table: &Table) {
 }
 
 /// The state of the pool.
-pub(super) fn status(status: &Value, workers: bool) -> String {
+pub(crate) fn status(status: &Value, workers: bool) -> String {
     let mut out = String::new();
     let pool = &status["pool"];
     let counts = &status["counts"];
@@ -130,7 +130,7 @@ fn nodes(nodes: &Value) -> Table {
 }
 
 /// The decision in words.
-pub(super) fn why(plan: &Value) -> String {
+pub(crate) fn why(plan: &Value) -> String {
     if plan["at"].is_null() {
         return "no decision was made yet\n".to_owned();
     }
@@ -138,7 +138,7 @@ pub(super) fn why(plan: &Value) -> String {
 }
 
 /// The decision.
-pub(super) fn plan(plan: &Value) -> String {
+pub(crate) fn plan(plan: &Value) -> String {
     let mut out = why(plan);
     for new in list(&plan["create"]) {
         let _ = writeln!(
@@ -163,7 +163,7 @@ pub(super) fn plan(plan: &Value) -> String {
 }
 
 /// Events of the journal, the oldest first.
-pub(super) fn events(page: &Value) -> String {
+pub(crate) fn events(page: &Value) -> String {
     let mut events: Vec<&Value> = list(&page["events"]).collect();
     events.sort_by_key(|event| event["id"].as_u64());
     let mut out = String::new();

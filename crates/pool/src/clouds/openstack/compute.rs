@@ -37,8 +37,10 @@ pub(super) struct Order<'o> {
     pub(super) user_data: &'o str,
     pub(super) metadata: Value,
     pub(super) tags: Vec<&'o str>,
-    /// A volume that goes with the server.
-    pub(super) volume_id: Option<&'o str>,
+    /// A volume beside its disk, which goes with the server.
+    pub(super) scratch_id: Option<&'o str>,
+    /// A volume in the place of its disk, which goes with the server.
+    pub(super) boot_id: Option<&'o str>,
 }
 
 /// Asks for a server; the answer is its id.
@@ -46,7 +48,6 @@ pub(super) async fn create(session: &Session, order: Order<'_>) -> Result<String
     let mut server = json!({
         "name": order.name,
         "flavorRef": order.flavor_id,
-        "imageRef": order.image_id,
         "networks": order.networks,
         "metadata": order.metadata,
         "tags": order.tags,
@@ -61,13 +62,23 @@ pub(super) async fn create(session: &Session, order: Order<'_>) -> Result<String
     if !order.user_data.is_empty() {
         server["user_data"] = json!(order.user_data);
     }
-    if let Some(volume) = order.volume_id {
-        server["block_device_mapping_v2"] = json!([
-            {"boot_index": 0, "uuid": order.image_id, "source_type": "image", "destination_type": "local",
-             "delete_on_termination": true},
-            {"boot_index": -1, "uuid": volume, "source_type": "volume", "destination_type": "volume",
-             "delete_on_termination": true},
-        ]);
+    if order.boot_id.is_none() {
+        server["imageRef"] = json!(order.image_id);
+    }
+    let volumes = [(0, order.boot_id), (-1, order.scratch_id)];
+    let volumes = volumes.into_iter().filter_map(|(index, id)| Some((index, id?)));
+    let mut devices: Vec<Value> = volumes
+        .map(|(index, id)| {
+            json!({"boot_index": index, "uuid": id, "source_type": "volume", "destination_type": "volume",
+                   "delete_on_termination": true})
+        })
+        .collect();
+    if order.boot_id.is_none() && !devices.is_empty() {
+        devices.push(json!({"boot_index": 0, "uuid": order.image_id, "source_type": "image",
+                            "destination_type": "local", "delete_on_termination": true}));
+    }
+    if !devices.is_empty() {
+        server["block_device_mapping_v2"] = devices.into();
     }
     let answer = session.call(post("/servers", json!({"server": server}))).await?;
     let id = answer["server"]["id"].as_str();
@@ -109,11 +120,15 @@ pub(super) fn gone_is_fine<T>(answer: Result<T, CloudError>) -> Result<(), Cloud
     }
 }
 
-/// `os-getConsoleOutput`.
+/// `os-getConsoleOutput`. Nova answers 409 for a server that has never been on a host, as one in ERROR, and 404 where
+/// there is no console: both say that nothing was printed.
 pub(super) async fn console(session: &Session, id: &str, lines: u32) -> Result<String, CloudError> {
     let body = json!({"os-getConsoleOutput": {"length": lines}});
-    let answer = session.call(post(format!("/servers/{id}/action"), body)).await?;
-    Ok(answer["output"].as_str().unwrap_or_default().to_owned())
+    match session.call(post(format!("/servers/{id}/action"), body)).await {
+        Ok(answer) => Ok(answer["output"].as_str().unwrap_or_default().to_owned()),
+        Err(CloudError::Conflict(_) | CloudError::NotFound(_)) => Ok(String::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// `os-stop`: asks for the server to be switched off.

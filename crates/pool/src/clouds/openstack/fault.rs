@@ -61,7 +61,12 @@ fn inner_message(value: &Value) -> Option<String> {
 
 fn is_quota(message: &str) -> bool {
     let lower = message.to_lowercase();
-    lower.contains("quota") || lower.contains("exceeds allowed") || lower.contains("limit exceeded")
+    // Nova words what neutron refuses in its own way: "Maximum number of ports exceeded".
+    let is_maximum = lower.contains("maximum number of") && lower.contains("exceeded");
+    is_maximum
+        || lower.contains("quota")
+        || lower.contains("exceeds allowed")
+        || lower.contains("limit exceeded")
 }
 
 /// What nova, neutron and cinder say has run out: `Quota exceeded for cores, ram: Requested …`,
@@ -70,7 +75,9 @@ fn quota_resource(message: &str) -> String {
     let after = message
         .split_once("xceeded for resources:")
         .or_else(|| message.split_once("xceeded for "))
+        .or_else(|| message.split_once("aximum number of "))
         .map_or("", |(_, rest)| rest);
+    let after = after.split_once(" exceeded").map_or(after, |(names, _)| names);
     let names = after.split([':', '.', '(']).next().unwrap_or_default();
     let names: String =
         names.chars().filter(|c| c.is_alphanumeric() || matches!(c, '_' | ',' | ' ')).collect();
@@ -99,6 +106,8 @@ mod tests {
         assert!(matches!(answer(409, neutron), CloudError::Quota { resource, .. } if resource == "port"));
         let cinder = r#"{"overLimit": {"code": 413, "message": "VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota."}}"#;
         assert!(matches!(answer(413, cinder), CloudError::Quota { resource, .. } if resource == "gigabytes"));
+        let ports = r#"{"forbidden": {"code": 403, "message": "Maximum number of ports exceeded"}}"#;
+        assert!(matches!(answer(403, ports), CloudError::Quota { resource, .. } if resource == "ports"));
         let policy = r#"{"forbidden": {"code": 403, "message": "Policy doesn't allow os_compute_api:servers:create to be performed."}}"#;
         assert!(matches!(answer(403, policy), CloudError::Forbidden(_)));
     }

@@ -10,6 +10,7 @@ mod compute;
 mod fault;
 mod image;
 mod insecure;
+mod names;
 mod network;
 mod session;
 mod time;
@@ -23,6 +24,7 @@ pub use access::{Identity, Login, usual_places};
 pub use image::Image;
 
 use self::catalog::Service;
+use self::names::{Kind, Names};
 use self::session::Session;
 use super::{Adoption, Cloud, CloudError, Leftover, LeftoverKind, NewServer};
 use crate::model::{CloudLimits, Flavor, MARK_KEY, Mark, NODE_KEY, Server, TYPE_KEY};
@@ -35,6 +37,7 @@ const USER_DATA_MAX_BYTES: usize = 49_150;
 pub struct OpenStack {
     name: String,
     session: Session,
+    names: Names,
 }
 
 impl OpenStack {
@@ -43,7 +46,7 @@ impl OpenStack {
     /// # Errors
     /// [`CloudError::Invalid`] when TLS cannot be set up.
     pub fn new(name: impl Into<String>, login: Login) -> Result<Self, CloudError> {
-        Ok(Self { name: name.into(), session: Session::new(login)? })
+        Ok(Self { name: name.into(), session: Session::new(login)?, names: Names::default() })
     }
 
     /// How long a request may take until the end of its answer (default: 30 s).
@@ -63,7 +66,13 @@ impl OpenStack {
     }
 
     /// What must be there before the server: a port with its floating address, a volume.
-    async fn prepare(&self, new: &NewServer, network: &str, made: &mut Made) -> Result<(), CloudError> {
+    async fn prepare(
+        &self,
+        new: &NewServer,
+        network: &str,
+        image: &str,
+        made: &mut Made,
+    ) -> Result<(), CloudError> {
         let mark = new.mark.value();
         if new.floating_ip {
             let port =
@@ -72,14 +81,25 @@ impl OpenStack {
             network::create_floating_ip(&self.session, &port, &mark, &new.node).await?;
         }
         if new.scratch_gib > 0 {
-            made.volume = Some(volume::create(&self.session, new.scratch_gib, &mark, &new.node).await?);
+            made.scratch =
+                Some(volume::create(&self.session, new.scratch_gib, None, &mark, &new.node).await?);
+        }
+        // Made by us and not by nova, which would make it without our mark.
+        if new.boot_gib > 0 {
+            made.boot =
+                Some(volume::create(&self.session, new.boot_gib, Some(image), &mark, &new.node).await?);
         }
         Ok(())
     }
 
-    async fn order(&self, new: &NewServer, network: &str, made: &Made) -> Result<String, CloudError> {
-        let flavor_id = self.flavor_id(&new.flavor).await?;
-        let image_id = image::find(&self.session, &new.image).await?;
+    async fn order(
+        &self,
+        new: &NewServer,
+        network: &str,
+        image_id: &str,
+        made: &Made,
+    ) -> Result<String, CloudError> {
+        let flavor_id = self.names.id(Kind::Flavor, &new.flavor, self.flavor_id(&new.flavor)).await?;
         let mark = new.mark.value();
         let networks = match &made.port {
             Some(port) => json!([{"port": port}]),
@@ -88,14 +108,15 @@ impl OpenStack {
         let order = compute::Order {
             name: &new.node,
             flavor_id: &flavor_id,
-            image_id: &image_id,
+            image_id,
             networks,
             key: new.key.as_deref(),
             security_groups: &new.security_groups,
             user_data: &BASE64.encode(new.user_data.as_bytes()),
             metadata: json!({MARK_KEY: mark, NODE_KEY: new.node, TYPE_KEY: new.worker_type}),
             tags: vec![&mark],
-            volume_id: made.volume.as_deref(),
+            scratch_id: made.scratch.as_deref(),
+            boot_id: made.boot.as_deref(),
         };
         compute::create(&self.session, order).await
     }
@@ -109,7 +130,7 @@ impl OpenStack {
                 let _found_again = network::remove(&self.session, one.kind, &one.id).await;
             }
         }
-        if let Some(id) = &made.volume {
+        for id in made.scratch.iter().chain(&made.boot) {
             let _found_again = volume::remove(&self.session, id).await;
         }
     }
@@ -119,7 +140,8 @@ impl OpenStack {
 #[derive(Default)]
 struct Made {
     port: Option<String>,
-    volume: Option<String>,
+    scratch: Option<String>,
+    boot: Option<String>,
 }
 
 #[async_trait]
@@ -158,15 +180,20 @@ impl Cloud for OpenStack {
                 new.user_data.len()
             )));
         }
-        let network = network::network(&self.session, new.network.as_deref()).await?;
+        let network = network::network(&self.session, new.network.as_deref());
+        let name = new.network.as_deref().unwrap_or_default();
+        let network = self.names.id(Kind::Network, name, network).await?;
+        let image = image::find(&self.session, &new.image);
+        let image = self.names.id(Kind::Image, &new.image, image).await?;
         let mut made = Made::default();
-        let answer = match self.prepare(new, &network, &mut made).await {
-            Ok(()) => self.order(new, &network, &made).await,
+        let answer = match self.prepare(new, &network, &image, &mut made).await {
+            Ok(()) => self.order(new, &network, &image, &made).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &answer
             && !error.may_have_been_done()
         {
+            self.names.forget();
             self.undo(&made, &new.mark, &new.node).await;
         }
         answer

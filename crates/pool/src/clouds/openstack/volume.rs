@@ -1,4 +1,4 @@
-//! Cinder: scratch volumes (Block Storage API v3).
+//! Cinder: volumes beside or in the place of a disk (Block Storage API v3).
 
 use std::time::Duration;
 
@@ -12,26 +12,34 @@ use crate::model::{MARK_KEY, Mark, NODE_KEY};
 
 /// How long a new volume may take until it can be attached.
 const AVAILABLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same where an image is copied to it.
+const COPIED_TIMEOUT: Duration = Duration::from_secs(400);
 /// Between two looks at it, at first; the pause doubles up to [`LOOK_MAX`].
 const LOOK: Duration = Duration::from_millis(250);
 const LOOK_MAX: Duration = Duration::from_secs(4);
 
-/// Makes a volume and waits until it can be attached; the answer is its id. One that does not get there is removed.
+/// Makes a volume, empty or of an image, and waits until it can be attached; the answer is its id. One that does not get
+/// there is removed.
 pub(super) async fn create(
     session: &Session,
     gib: u64,
+    image: Option<&str>,
     mark: &str,
     node: &str,
 ) -> Result<String, CloudError> {
-    let body = json!({"volume": {
+    let mut body = json!({"volume": {
         "size": gib, "name": node, "metadata": {MARK_KEY: mark, NODE_KEY: node},
     }});
+    if let Some(image) = image {
+        body["volume"]["imageRef"] = json!(image);
+    }
     let answer = session.call(Request::post(Service::Volume, "/volumes", body)).await?;
     let id = answer["volume"]["id"]
         .as_str()
         .map(str::to_owned)
         .ok_or_else(|| CloudError::Nonsense("cinder gave the new volume no id".to_owned()))?;
-    let waited = tokio::time::timeout(AVAILABLE_TIMEOUT, available(session, &id)).await;
+    let limit = if image.is_some() { COPIED_TIMEOUT } else { AVAILABLE_TIMEOUT };
+    let waited = tokio::time::timeout(limit, available(session, &id)).await;
     match waited
         .unwrap_or_else(|_late| Err(CloudError::Fails("the volume does not get available".to_owned())))
     {
