@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use campanile_pool::batch::condor::Condor;
 use campanile_pool::batch::{Batch, BatchError, Candidate, DrainAnswer, DrainMode, JoinRequest};
-use campanile_pool::config::CondorConfig;
+use campanile_pool::config::{CondorConfig, Secret};
+use campanile_pool::deploy::{head, share};
 use campanile_pool::model::{Resources, Worker, WorkerState};
 use campanile_testkit::{CondorPool, Signal};
 
@@ -245,4 +247,72 @@ async fn silence_is_never_taken_for_nothing(pool: &CondorPool, condor: &Condor) 
     assert!(matches!(answer, Err(BatchError::Unknown(_))), "{answer:?}");
     let nowhere = Condor::new(CondorConfig { bin: Some("/nonexistent".into()), ..CondorConfig::default() });
     assert!(matches!(nowhere.workers().await, Err(BatchError::Setup(_))));
+}
+
+/// A pool that is built on its password, as those of EHOS: the lines of security of the file that ships for the master, the
+/// password as `ehosd_config` keeps it and as it comes to workers.
+#[tokio::test]
+async fn the_password_of_the_configuration_decides_which_workers_may_join() {
+    let shipped = share::shipped("condor-master.config").unwrap();
+    let security = |line: &&str| {
+        line.starts_with("SEC_DEFAULT_AUTH")
+            || line.starts_with("SEC_CLIENT")
+            || line.starts_with("ALLOW_ADV")
+    };
+    let mut config: Vec<String> =
+        shipped.lines().filter(security).map(|line| line.replace("{uid_domain}", "site.local")).collect();
+    config.push("SEC_PASSWORD_FILE = $(LOCAL_DIR)/etc/ehos_pool_password".to_owned());
+    let config: Vec<&str> = config.iter().map(String::as_str).collect();
+    let Some(pool) = CondorPool::start_with("23", &config) else { return };
+    let keep = |path: &Path, password: &str| {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        let owner = std::fs::metadata(path.parent().unwrap()).unwrap();
+        std::fs::write(path, head::scrambled(password)).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    };
+    let etc = pool.pool_dir().join("head/etc");
+    keep(&etc.join("ehos_pool_password"), "of the pool");
+    let condor = Condor::new(CondorConfig {
+        config_file: Some(pool.config_file()),
+        bin: Some(pool.programs()),
+        password: Some(Secret::new("of the pool")),
+        idtokens: false,
+        host_ip: Some("127.0.0.1".to_owned()),
+        ..CondorConfig::default()
+    });
+    let request = JoinRequest {
+        node: "right".to_owned(),
+        candidate: candidate("small", 1, 512, &[]),
+        lifetime_ms: 3_600_000,
+        idle_shutdown_ms: 600_000,
+    };
+    let join = condor.admit(&request).await.unwrap();
+    let tag = |name: &str| join.tags.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    assert_eq!((tag("password").as_deref(), tag("token")), (Some("of the pool"), None));
+    for (name, password) in [("wrong", "of another one"), ("right", tag("password").unwrap().as_str())] {
+        let file = etc.join(name);
+        keep(&file, password);
+        let file = format!("SEC_PASSWORD_FILE = {}", file.display());
+        // Nothing but the password: by the file system every worker of this machine would be let in.
+        let methods = "SEC_CLIENT_AUTHENTICATION_METHODS = PASSWORD";
+        pool.worker(
+            name,
+            1,
+            512,
+            &[methods, &file, "SEC_TOKEN_DIRECTORY = /nonexistent", "ALLOW_DAEMON = *"],
+        );
+    }
+    let right =
+        worker_until(&condor, "right", "it has joined", |worker| worker.state == WorkerState::Idle).await;
+    assert_eq!(right.identity.as_deref(), Some("condor@password"));
+    // The other one has tried as well, and was told why not.
+    let begun = Instant::now();
+    let log = || std::fs::read_to_string(pool.pool_dir().join("wrong/log/StartLog")).unwrap_or_default();
+    while !log().contains("AUTHENTICATE:1004") {
+        assert!(begun.elapsed() < PATIENCE, "{}", log());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let workers = condor.workers().await.unwrap();
+    assert!(workers.iter().all(|worker| worker.elastic_node.as_deref() == Some("right")), "{workers:#?}");
 }

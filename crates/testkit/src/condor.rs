@@ -32,6 +32,12 @@ impl CondorPool {
     /// it is not installed (see [`crate::require`]).
     #[track_caller]
     pub fn start(version: &str) -> Option<Self> {
+        Self::start_with(version, &[])
+    }
+
+    /// The same, with more lines of configuration for the head.
+    #[track_caller]
+    pub fn start_with(version: &str, config: &[&str]) -> Option<Self> {
         if !root().join(format!(".peers/condor/{version}/ready")).is_file() {
             skip(&format!("HTCondor {version} is not installed: run `make setup`"));
             return None;
@@ -39,7 +45,7 @@ impl CondorPool {
         let dir = TempDir::new().expect("a directory for HTCondor can be created");
         open_to_all(dir.path());
         let pool = Self { dir, version: version.to_owned(), port: free_port() };
-        pool.script(&["head"]);
+        pool.script(&[&["head"], config].concat());
         let begun = Instant::now();
         while !pool.is_up() {
             assert!(begun.elapsed() < START_TIMEOUT, "HTCondor {version} did not come up\n{}", pool.logs());

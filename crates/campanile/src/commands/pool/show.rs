@@ -49,13 +49,16 @@ pub(crate) fn status(status: &Value, workers: bool) -> String {
     let paused = if pool["paused"] == true { ", PAUSED" } else { "" };
     let _ = writeln!(
         out,
-        "pool {}: {} nodes (at least {}, at most {}, {} spare){paused}; last turn {} ago",
+        "pool {}: {} nodes (at least {}, at most {}, {} spare){paused}; {}",
         text(&pool["mark"]),
         text(&counts["total"]),
         text(&pool["nodes_min"]),
         text(&pool["nodes_max"]),
         text(&pool["nodes_spare"]),
-        duration(&status["turn"]["age_s"]),
+        match &status["turn"]["at"] {
+            Value::Null => "no turn was taken yet".to_owned(),
+            _ => format!("last turn {} ago", duration(&status["turn"]["age_s"])),
+        },
     );
     match status["jobs"].as_object() {
         Some(_) => {
