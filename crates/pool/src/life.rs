@@ -54,6 +54,8 @@ pub struct Known {
 pub const DRAIN_AGAIN_MS: u64 = 30_000;
 /// After so many deletions without effect an alarm is raised, and again after each multiple.
 pub const DELETE_ALARM_TRIES: u32 = 5;
+/// After a silence a cloud has this time before what it builds is overdue, milliseconds.
+const SETTLED_MS: u64 = 60_000;
 /// A server of a requested node must have been absent from the cloud's list for at least that long before the request
 /// is given up, whatever the deadline says: lists lag behind.
 const MIN_REQUEST_MS: u64 = 10_000;
@@ -123,8 +125,12 @@ impl Look<'_> {
         match self.server {
             Sight::Seen(server) => {
                 self.coming(server, step);
+                // A cloud that was silent may be about to finish what it has begun, and a job would start there while its
+                // deletion is under way.
+                let settled_ms = SETTLED_MS.min(self.deadlines.build_ms);
                 if step.node.state == NodeState::Building
                     && self.is_over(step.node.since_ms, self.deadlines.build_ms)
+                    && self.is_over(self.known.cloud_since_ms, settled_ms)
                 {
                     self.to_delete(step, Ending::Overdue, "its server was not built in time");
                 }

@@ -440,3 +440,24 @@ fn a_lowered_cap_lets_idle_nodes_go_at_once() {
     config.sizes.nodes_max = 2;
     assert_eq!(turn(&mut memory, &world, &config).plan.remove.len(), 1);
 }
+
+#[test]
+fn a_cloud_that_was_silent_has_a_moment_to_finish_what_it_builds() {
+    let (mut memory, mut seen, config) = (Memory::default(), seen(&[]), config());
+    let overdue_ms = NOW_MS - config.deadlines.build_ms - 1_000;
+    let building = Node {
+        state: NodeState::Building,
+        server_id: Some("id-of-n".to_owned()),
+        since_ms: overdue_ms,
+        created_ms: overdue_ms,
+        ..node("n")
+    };
+    memory.nodes.push(building);
+    seen.clouds[0].servers = Some(vec![server("n", ServerStatus::Building)]);
+    for (later_ms, orders) in [(0, 0), (59_000, 0), (61_000, 1)] {
+        seen.now_ms = NOW_MS + later_ms;
+        let turn = turn(&mut memory, &seen, &config);
+        assert_eq!(turn.orders.len(), orders, "{later_ms}: {:?}", turn.orders);
+    }
+    assert_eq!(memory.nodes[0].ending, Some(Ending::Overdue));
+}
