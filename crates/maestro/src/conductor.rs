@@ -21,11 +21,14 @@ use crate::seen::Seen;
 mod change;
 mod due;
 mod groups;
+mod handover;
 mod look;
 mod view;
 mod weights;
 
+pub use due::DueLook;
 pub use groups::{Assignment, Unit};
+pub use handover::{Handover, SetTime};
 pub use look::Look;
 pub use view::{Collector, GroupView, MemberView};
 
@@ -110,6 +113,8 @@ pub struct Track {
     waits: bool,
     /// Producers that were STOPPING.
     stopping: Vec<String>,
+    /// Producers that it is taking over from another.
+    taking: Vec<String>,
     /// When it is to be looked at again; also in [`Conductor::rechecks`].
     recheck_ms: Option<u64>,
     /// A number for the last order, when it was given, and how often in a row.
@@ -492,6 +497,7 @@ impl Conductor {
         if self.leading && !self.hands_off {
             self.rebalance(now_ms);
         }
+        self.tend_handovers(now_ms);
         let mut orders = Vec::new();
         for daemon in std::mem::take(&mut self.dirty) {
             let track = &self.tracks[daemon];
@@ -505,12 +511,16 @@ impl Conductor {
                 continue;
             }
             let Some(mut plan) = self.plan_for(daemon, now_ms) else { continue };
+            let taking = self.taking_over(daemon);
+            let look_ms = (!taking.is_empty()).then_some(now_ms + handover::LOOK_MS);
             let recheck_ms = plan.recheck_ms.map(|at_ms| at_ms.max(now_ms + 1));
+            let recheck_ms = recheck_ms.into_iter().chain(look_ms).min();
             let track = &mut self.tracks[daemon];
             track.recheck_ms = recheck_ms;
             track.held = plan.held;
             track.waits = plan.waits;
             track.stopping = plan.stopping;
+            track.taking = taking;
             plan.steps.truncate(plan::MAX_STEPS);
             if !plan.steps.is_empty() && !self.hands_off && track.may_order(&plan.steps, now_ms) {
                 track.busy = true;

@@ -1,6 +1,9 @@
 //! Coverage: the share of expected metric sets that are fresh at the top tier. Pure.
 //!
-//! A set is fresh while its age is at most twice the sum of the intervals on its path, plus one second.
+//! A set is fresh while its age is at most twice the sum of the intervals on its path, plus one second. Its age is that
+//! of the newest sample of it that has come to the top: ldmsd has a set under one name once, so that one that changes its
+//! way is gone from the top for a moment, which loses nothing as long as the next sample comes in time. How many are not
+//! there is counted beside it ([`Coverage::absent`]).
 
 use std::collections::{HashMap, HashSet};
 
@@ -33,6 +36,8 @@ pub struct Coverage {
     pub expected_of_living: usize,
     /// Those of them that are fresh.
     pub fresh_of_living: usize,
+    /// Sets that no aggregator of the top tier has at this moment.
+    pub absent: usize,
     /// The first sets of samplers that answer which are not fresh.
     pub stale: Vec<Name>,
 }
@@ -96,18 +101,44 @@ fn path_us(
     own_us + next.map_or(0, |next| path_us(desired, above, *next, sampled_us, passed))
 }
 
-/// Compares what is expected with what the top tier has: the time of the newest sample of each set, microseconds since
-/// the epoch.
+/// What the top tier has of a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Newest {
+    /// The newest sample of it that was seen there, microseconds since the epoch.
+    pub at_us: u64,
+    /// Whether it is there now.
+    pub there: bool,
+}
+
+/// Samples longer ago than this are forgotten when their sets are gone.
+const KEEP_US: u64 = 3_600_000_000;
+
+/// Takes in the sets that one aggregator of the top tier has now: names and times of their samples.
+pub fn take_in(found: &mut HashMap<String, Newest>, list: Vec<(String, u64)>, now_us: u64) {
+    found.values_mut().for_each(|set| set.there = false);
+    for (name, at_us) in list {
+        // One that was only looked up has no sample yet.
+        if at_us > 0 {
+            let set = found.entry(name).or_default();
+            *set = Newest { at_us: set.at_us.max(at_us), there: true };
+        }
+    }
+    found.retain(|_, set| set.there || now_us.saturating_sub(set.at_us) < KEEP_US);
+}
+
+/// Compares what is expected with what the top tier has.
 #[must_use]
 pub fn measure(
     expected: &[Expected],
-    found: &HashMap<String, u64>,
+    found: &HashMap<String, Newest>,
     living: &dyn Fn(usize) -> bool,
     now_us: u64,
 ) -> Coverage {
     let mut coverage = Coverage { expected: expected.len(), ..Coverage::default() };
     for set in expected {
-        let fresh = found.get(&*set.set).is_some_and(|at_us| now_us.saturating_sub(*at_us) <= set.fresh_us);
+        let newest = found.get(&*set.set).copied().unwrap_or_default();
+        let fresh = now_us.saturating_sub(newest.at_us) <= set.fresh_us;
+        coverage.absent += usize::from(!newest.there);
         let lives = living(set.sampler);
         coverage.fresh += usize::from(fresh);
         coverage.expected_of_living += usize::from(lives);

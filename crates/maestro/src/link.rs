@@ -15,7 +15,7 @@ use campanile_ldms::wire::ids::AttrId;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
-use crate::conductor::{Look, Outcome};
+use crate::conductor::{DueLook, Look, Outcome};
 use crate::model::Control;
 use crate::observe::{self, Figures, Parts, Producers, Pulse, Role};
 use crate::plan::{Step, Touched, names_of, touches};
@@ -63,8 +63,8 @@ const QUEUE: usize = 16;
 pub enum Command {
     /// Send these, then look at what they touch.
     Order(Vec<Step>),
-    /// Look at these producers, or at everything if there are none.
-    Look(Vec<String>),
+    /// Look at these producers, or at everything if it names none.
+    Look(DueLook),
     /// The daemon is something else now; look at everything.
     Role(Role),
 }
@@ -209,8 +209,8 @@ impl Task {
                             known = None;
                             order(client, self.role, steps)
                         }
-                        Command::Look(names) if !names.is_empty() => {
-                            named_look(client, self.role, names)
+                        Command::Look(look) if !look.producers.is_empty() => {
+                            named_look(client, self.role, look)
                         }
                         Command::Look(_) => full_look(client, self.role, Report::Looked),
                         Command::Role(role) => {
@@ -341,9 +341,10 @@ fn full_look(client: &Client, role: Role, report: fn(Look) -> Report) -> Work {
     Box::pin(async move { observe::look(&client, role, &Parts::all(role)).await.map(report) })
 }
 
-fn named_look(client: &Client, role: Role, names: Vec<String>) -> Work {
+fn named_look(client: &Client, role: Role, look: DueLook) -> Work {
     let client = client.clone();
-    let parts = Parts { producers: Producers::Named(names), ..Parts::default() };
+    let (producers, set_times) = (Producers::Named(look.producers), look.set_times);
+    let parts = Parts { producers, set_times, ..Parts::default() };
     Box::pin(async move { observe::look(&client, role, &parts).await.map(Report::Looked) })
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
 use crate::conductor::{Conductor, Health, Settings};
-use crate::coverage::{self, Coverage, Expected};
+use crate::coverage::{self, Coverage, Expected, Newest};
 use crate::link::{Command, Link, Report, Watch};
 use crate::model::{Desired, Name};
 use crate::observe::{Figures, Role};
@@ -59,7 +59,7 @@ struct Core {
     positions: HashMap<u64, usize>,
     next_id: u64,
     performance: Vec<Performance>,
-    found: HashMap<usize, HashMap<String, u64>>,
+    found: HashMap<usize, HashMap<String, Newest>>,
     expected: Option<Vec<Expected>>,
     coverage: Option<Coverage>,
     history: VecDeque<(f64, f32)>,
@@ -279,8 +279,9 @@ impl Manager {
             .flatten()
             .filter(|expected| expected.sampler == at)
             .map(|expected| {
-                let newest = core.found.values().filter_map(|found| found.get(&*expected.set)).max();
-                let age_s = newest.map(|at_us| now_us.saturating_sub(*at_us) as f64 / 1e6);
+                let newest = core.found.values().filter_map(|found| found.get(&*expected.set));
+                let newest_us = newest.map(|newest| newest.at_us).max();
+                let age_s = newest_us.map(|at_us| now_us.saturating_sub(at_us) as f64 / 1e6);
                 json!({"set": expected.set, "age_s": age_s, "fresh_up_to_s": expected.fresh_us as f64 / 1e6})
             })
             .collect();
@@ -315,15 +316,16 @@ impl Manager {
         let now_ms = self.inner.clock.now().mono_ms;
         let core = self.lock();
         let conductor = &core.conductor;
-        (0..conductor.desired().daemons.len()).all(|at| match conductor.track(at).health {
-            Health::Unknown => conductor.desired().daemons[at].control.is_none(),
-            Health::Up => {
-                let plan = conductor.plan_for(at, now_ms);
-                !conductor.track(at).is_busy()
-                    && plan.is_some_and(|plan| plan.steps.is_empty() && !plan.waits)
-            }
-            Health::Hung | Health::Down => true,
-        })
+        conductor.hands_over() == 0
+            && (0..conductor.desired().daemons.len()).all(|at| match conductor.track(at).health {
+                Health::Unknown => conductor.desired().daemons[at].control.is_none(),
+                Health::Up => {
+                    let plan = conductor.plan_for(at, now_ms);
+                    !conductor.track(at).is_busy()
+                        && plan.is_some_and(|plan| plan.steps.is_empty() && !plan.waits)
+                }
+                Health::Hung | Health::Down => true,
+            })
     }
 
     /// Says whether this manager decides, and to which daemons (by name) it speaks.

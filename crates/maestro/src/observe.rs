@@ -3,13 +3,13 @@
 use campanile_ldms::api::advertise::PrdcrListenStatus;
 use campanile_ldms::api::daemon::{CfgCntr, PrdcrStats, SetStats, ThreadStats};
 use campanile_ldms::api::plugin::{PluginSets, PluginStatus};
-use campanile_ldms::api::producer::{PrdcrSetStatus, PrdcrStatus, Producer};
+use campanile_ldms::api::producer::{PrdcrSetStatus, PrdcrStatus, Producer, SetStatus};
 use campanile_ldms::api::store::StrgpStatus;
 use campanile_ldms::api::updater::{UpdtrMatchList, UpdtrStatus};
 use campanile_ldms::api::{Call, Request, Response};
 use campanile_ldms::client::{Client, RequestError};
 
-use crate::conductor::Look;
+use crate::conductor::{Look, SetTime};
 
 /// Producers that are asked for one by one; of more, all are asked for at once.
 const MAX_SINGLE: usize = 32;
@@ -42,6 +42,8 @@ pub struct Parts {
     pub stores: bool,
     /// Listeners for advertisements.
     pub listeners: bool,
+    /// The times of the sets of these producers.
+    pub set_times: Vec<String>,
 }
 
 /// Which producers.
@@ -69,6 +71,7 @@ impl Parts {
             plugins: true,
             stores: role.aggregates,
             listeners: role.listens,
+            set_times: Vec::new(),
         }
     }
 }
@@ -105,6 +108,15 @@ pub async fn look(client: &Client, role: Role, parts: &Parts) -> Result<Look, Re
     want(parts.plugins && role.samples, PluginSets::default().request());
     want(parts.stores, StrgpStatus::default().request());
     want(parts.listeners, PrdcrListenStatus { summary: true }.request());
+    let times: Vec<PrdcrSetStatus> = match parts.set_times.len() {
+        0..=MAX_SINGLE => {
+            let one =
+                |name: &String| PrdcrSetStatus { producer: Some(name.clone()), ..PrdcrSetStatus::default() };
+            parts.set_times.iter().map(one).collect()
+        }
+        _ => vec![PrdcrSetStatus::default()],
+    };
+    times.iter().for_each(|call| want(true, call.request()));
     let directory = async {
         match parts.plugins && role.samples {
             true => client.directory().await.map(Some),
@@ -144,6 +156,15 @@ pub async fn look(client: &Client, role: Role, parts: &Parts) -> Result<Look, Re
     }
     if parts.listeners {
         look.listeners = read(&PrdcrListenStatus { summary: true }, &next()?).map(|list| list.0);
+    }
+    for call in &times {
+        let list = read(call, &next()?).map(|list| list.0).unwrap_or_default();
+        look.set_times.get_or_insert_default().extend(list.into_iter().map(|set| SetTime {
+            at_us: sampled_us(&set).unwrap_or(0),
+            producer: set.producer,
+            set: set.inst_name,
+            schema: set.schema_name,
+        }));
     }
     Ok(look)
 }
@@ -214,9 +235,11 @@ pub async fn samples(client: &Client) -> Result<Vec<(String, u64)>, RequestError
     let call = PrdcrSetStatus::default();
     let answer = client.request(call.request()).await?;
     let list = read(&call, &answer).map(|list| list.0).unwrap_or_default();
-    let time = |set: &campanile_ldms::api::producer::SetStatus| {
-        let seconds = u64::try_from(set.timestamp_sec?).ok()?;
-        Some(seconds.saturating_mul(1_000_000) + u64::try_from(set.timestamp_usec.unwrap_or(0)).unwrap_or(0))
-    };
-    Ok(list.into_iter().filter_map(|set| Some((set.inst_name.clone(), time(&set)?))).collect())
+    Ok(list.into_iter().filter_map(|set| Some((set.inst_name.clone(), sampled_us(&set)?))).collect())
+}
+
+/// When a set was sampled, microseconds since the epoch; 0 while it has no sample.
+fn sampled_us(set: &SetStatus) -> Option<u64> {
+    let seconds = u64::try_from(set.timestamp_sec?).ok()?;
+    Some(seconds.saturating_mul(1_000_000) + u64::try_from(set.timestamp_usec.unwrap_or(0)).unwrap_or(0))
 }

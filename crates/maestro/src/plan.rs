@@ -7,8 +7,8 @@
 //! **Guarantees.**
 //! * Nothing that is as it should be is touched: a producer that stays is never stopped (F2), an updater that is right
 //!   is never stopped, deleted or added (F4), a plugin that runs as configured is left alone (F1, F17).
-//! * Remove before add: a producer is started only where nobody else within reach still collects it, and only when it
-//!   is startable; one that is STOPPING is waited for (F3).
+//! * A producer is started only where nobody else within reach still collects it, unless that one lends it until its
+//!   sets are there, and only when it is startable; one that is STOPPING is waited for (F3).
 //! * What is not the cluster's is left alone: only names that the configuration has, or once had, are touched.
 //! * A refusal holds up the refused step alone, for a while that grows; the rest goes on (F4).
 //!
@@ -196,6 +196,8 @@ pub struct Duty<'a> {
     pub wants: &'a dyn Fn(usize) -> bool,
     /// Whether a producer may be started here now: nobody else within reach still collects it.
     pub may_start: &'a dyn Fn(usize) -> bool,
+    /// Whether it goes on collecting from a producer that is another's, until that one has its sets.
+    pub lends: &'a dyn Fn(usize) -> bool,
     /// Whether the daemon behind a producer hangs.
     pub hangs: &'a dyn Fn(usize) -> bool,
     /// Expressions for the sets it should take, in order, where single sets are divided.

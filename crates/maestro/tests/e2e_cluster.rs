@@ -26,6 +26,8 @@
 
 #[path = "cluster/managers.rs"]
 mod managers;
+#[path = "cluster/moves.rs"]
+mod moves;
 #[path = "cluster/said.rs"]
 mod said;
 mod site;

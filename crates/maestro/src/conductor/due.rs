@@ -3,10 +3,20 @@
 use super::{Conductor, Health, groups};
 use crate::plan::{self, Duty, Plan, Situation};
 
+/// A look that is due. One at nothing in particular is one at everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DueLook {
+    /// The daemon.
+    pub daemon: usize,
+    /// The producers to look at.
+    pub producers: Vec<String>,
+    /// Producers whose sets' times are to be looked at, too.
+    pub set_times: Vec<String>,
+}
+
 impl Conductor {
-    /// Daemons that a recheck is due for, with the producers to look at (none: all). To be called before
-    /// [`Self::decide`]; answered by [`Self::look`] and [`Self::looked`].
-    pub fn due_looks(&mut self, now_ms: u64) -> Vec<(usize, Vec<String>)> {
+    /// Looks that are due. To be called before [`Self::decide`]; answered by [`Self::look`] and [`Self::looked`].
+    pub fn due_looks(&mut self, now_ms: u64) -> Vec<DueLook> {
         let mut due = Vec::new();
         while let Some((at_ms, daemon)) = self.rechecks.first().copied().filter(|(at_ms, _)| *at_ms <= now_ms)
         {
@@ -21,7 +31,10 @@ impl Conductor {
             }
             track.recheck_ms = None;
             track.busy = true;
-            due.push((daemon, std::mem::take(&mut track.stopping)));
+            let set_times = std::mem::take(&mut track.taking);
+            let mut producers = std::mem::take(&mut track.stopping);
+            producers.extend(set_times.iter().cloned());
+            due.push(DueLook { daemon, producers, set_times });
         }
         due
     }
@@ -54,6 +67,7 @@ impl Conductor {
         let wants: Vec<_> = tools.iter().map(|tool| |at: usize| tool.wants(at)).collect();
         let starts: Vec<_> = tools.iter().map(|tool| |at: usize| tool.may_start(at)).collect();
         let hangs: Vec<_> = tools.iter().map(|tool| |at: usize| tool.hangs(at)).collect();
+        let lends: Vec<_> = tools.iter().map(|tool| |at: usize| tool.lends(at)).collect();
         let duties: Vec<Duty<'_>> = tools
             .iter()
             .enumerate()
@@ -63,6 +77,7 @@ impl Conductor {
                 wants: &wants[at],
                 may_start: &starts[at],
                 hangs: &hangs[at],
+                lends: &lends[at],
                 sets: tool.sets(),
             })
             .collect();

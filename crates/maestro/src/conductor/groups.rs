@@ -7,7 +7,7 @@ use crate::model::{BalanceBy, Group, Name, Source};
 use crate::plan::{escape, exactly};
 use crate::seen::State;
 
-use super::{Conductor, Health, MAX_SETTLE_MS};
+use super::{Conductor, Handover, Health, MAX_SETTLE_MS};
 
 /// What is assigned as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +29,8 @@ pub struct Assignment {
     pub ready: bool,
     /// Counts its changes.
     pub generation: u64,
+    /// Moves of which the old aggregator still collects, by producer.
+    pub handovers: BTreeMap<usize, Handover>,
     /// Places that carry more than their limit.
     pub over: Vec<usize>,
     pub(super) dirty: bool,
@@ -243,7 +245,11 @@ impl Conductor {
         let budget = if guesses { 0 } else { self.allowance.floor().max(0.0) as usize };
         let levelled = balance::level(&work, &mut at, budget);
         let over = balance::over_limit(&work, &at);
+        let kept = self.keep_handovers(group, &before, &mut at);
         self.allowance -= levelled.len() as f64;
+        if kept {
+            self.wake_at(now_ms + LEVEL_MS);
+        }
         if guesses {
             self.wake_at(self.started_ms + self.settings.sync_ms);
         } else if levelled.len() >= budget && self.settings.moves_per_s > 0.0 {
@@ -262,8 +268,9 @@ impl Conductor {
         assignment.over = over;
         self.tell_over(group, &newly);
         let assignment = &mut self.assignments[group];
-        if first || !placed.is_empty() || !levelled.is_empty() {
+        if first || assignment.at != before {
             assignment.generation += 1;
+            self.begin_handovers(group, &before);
             self.wake_members(group, &before, first);
             self.tell_moves(group, &before, placed.len(), levelled.len());
         }
@@ -412,6 +419,7 @@ impl Conductor {
             .collect();
         let before = std::mem::replace(&mut self.assignments[group].at, at);
         let first = !std::mem::replace(&mut self.assignments[group].ready, true);
+        self.begin_handovers(group, &before);
         self.wake_members(group, &before, first);
     }
 
@@ -438,7 +446,7 @@ pub(super) struct Tools<'a> {
     /// Producers of which a set leaves: only a new connection forgets it.
     purged: Vec<usize>,
     /// Other members within reach: their producers.
-    others: Vec<Option<&'a [crate::seen::ProducerSeen]>>,
+    others: Vec<(usize, Option<&'a [crate::seen::ProducerSeen]>)>,
 }
 
 impl<'a> Tools<'a> {
@@ -454,7 +462,7 @@ impl<'a> Tools<'a> {
             let entry =
                 conductor.desired.daemons[member.daemon].member_of.iter().position(|(g, _)| *g == group);
             let list = track.seen.as_ref().zip(entry).and_then(|(seen, entry)| seen.producers.get(entry));
-            others.push(list.map(Vec::as_slice));
+            others.push((other, list.map(Vec::as_slice)));
         }
         let mut tools = Self { conductor, group, place, carried: None, purged: Vec::new(), others };
         if assignment.by_sets {
@@ -484,10 +492,23 @@ impl<'a> Tools<'a> {
 
     pub(super) fn may_start(&self, producer: usize) -> bool {
         // Where sets are divided several aggregators may collect from one sampler.
-        self.carried.is_some()
-            || self.others.iter().all(|other| {
-                other.is_some_and(|list| list.get(producer).is_none_or(|seen| !seen.state.is_active()))
-            })
+        if self.carried.is_some() {
+            return true;
+        }
+        let handover = self.conductor.assignments[self.group].handovers.get(&producer);
+        let lender = handover.filter(|handover| handover.to == self.place).map(|handover| handover.from);
+        self.others.iter().all(|(place, other)| {
+            let active = |list: &[crate::seen::ProducerSeen]| {
+                list.get(producer).is_some_and(|seen| seen.state.is_active())
+            };
+            lender == Some(*place) || other.is_some_and(|list| !active(list))
+        })
+    }
+
+    /// Whether it goes on with a producer that is another's by now, until that one has its sets.
+    pub(super) fn lends(&self, producer: usize) -> bool {
+        let handover = self.conductor.is_handing_over(self.group, producer);
+        handover.is_some_and(|handover| handover.from == self.place)
     }
 
     pub(super) fn hangs(&self, producer: usize) -> bool {

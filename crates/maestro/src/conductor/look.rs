@@ -13,7 +13,7 @@ use campanile_ldms::wire::dir::DirEntry;
 use crate::model::{Producer, ProducerExtra, Schedule, Source};
 use crate::seen::{Differs, PluginSeen, ProducerSeen, Seen, SetSeen, State, StoreSeen, UpdaterSeen};
 
-use super::Conductor;
+use super::{Conductor, SetTime};
 
 /// A look at one daemon: the parts that were asked for.
 #[derive(Clone, Debug, Default)]
@@ -38,11 +38,14 @@ pub struct Look {
     pub stores: Option<Vec<StoreStatus>>,
     /// Its listeners for advertisements.
     pub listeners: Option<Vec<Listener>>,
+    /// The times of the sets of producers that it takes over.
+    pub set_times: Option<Vec<SetTime>>,
 }
 
 impl Conductor {
     /// Takes in a look at a daemon.
     pub fn look(&mut self, daemon: usize, look: Look, now_ms: u64) {
+        self.look_at_set_times(daemon, &look);
         let mut seen = self.tracks[daemon].seen.take().unwrap_or_default();
         if let Some(cfg_cntr) = look.cfg_cntr {
             seen.cfg_cntr = cfg_cntr;

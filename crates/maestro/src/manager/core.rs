@@ -39,8 +39,9 @@ impl Core {
                 self.take(at, report, now_ms);
             }
         }
-        for (daemon, names) in self.conductor.due_looks(now_ms) {
-            if !self.tell(daemon, Command::Look(names)) {
+        for look in self.conductor.due_looks(now_ms) {
+            let daemon = look.daemon;
+            if !self.tell(daemon, Command::Look(look)) {
                 self.conductor.looked(daemon);
             }
         }
@@ -108,12 +109,7 @@ impl Core {
             }
             Report::Figures(figures) => self.performance[at].figures = Some(figures),
             Report::Samples(list) => {
-                let mut found: HashMap<String, u64> = HashMap::with_capacity(list.len());
-                for (set, at_us) in list {
-                    let newest = found.entry(set).or_default();
-                    *newest = at_us.max(*newest);
-                }
-                self.found.insert(at, found);
+                coverage::take_in(self.found.entry(at).or_default(), list, unix_us());
                 self.measure();
             }
         }
@@ -124,13 +120,14 @@ impl Core {
         let expected = self.expected.get_or_insert_with(|| {
             coverage::expected(conductor.desired(), &|daemon| conductor.sampled(daemon))
         });
-        let mut all: HashMap<String, u64> = HashMap::new();
+        let mut all: HashMap<String, Newest> = HashMap::new();
         let found = match self.found.len() {
             1 => self.found.values().next().unwrap_or(&all),
             _ => {
-                for (set, at_us) in self.found.values().flatten() {
-                    let newest = all.entry(set.clone()).or_default();
-                    *newest = (*at_us).max(*newest);
+                for (set, newest) in self.found.values().flatten() {
+                    let known = all.entry(set.clone()).or_default();
+                    known.at_us = known.at_us.max(newest.at_us);
+                    known.there |= newest.there;
                 }
                 &all
             }
@@ -191,6 +188,7 @@ impl Core {
                 "fresh": coverage.fresh,
                 "expected_of_living": coverage.expected_of_living,
                 "fresh_of_living": coverage.fresh_of_living,
+                "absent": coverage.absent,
                 "stale": coverage.stale,
             })),
             "worst_hour": worst.map(|(at_s, percent)| json!({"percent": percent, "at_s": at_s})),

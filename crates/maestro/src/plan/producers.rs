@@ -35,7 +35,9 @@ pub(super) fn stop(draft: &mut Draft<'_>, entry: usize, duty: &Duty<'_>) {
             continue;
         }
         let name = &*duty.group.producers[at].name;
-        if !wanted {
+        if !wanted && (duty.lends)(at) {
+            draft.plan.waits = true;
+        } else if !wanted {
             elsewhere.push(name);
         } else if (duty.hangs)(at) {
             hanging.push(name);

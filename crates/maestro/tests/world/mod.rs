@@ -1,6 +1,7 @@
 //! An invented cluster: daemons reduced to the states of their producers, plugins and updaters, with the delays,
 //! races and refusals of real ones.
 
+mod handing;
 mod ldmsd;
 mod shape;
 
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use campanile_ldms::api::Request;
 use campanile_ldms::api::producer::ProducerType;
 use campanile_ldms::wire::ids::{AttrId, RequestId};
-use campanile_maestro::conductor::{Conductor, Health, Order, Outcome, Settings};
+use campanile_maestro::conductor::{Conductor, DueLook, Health, Look, Order, Outcome, SetTime, Settings};
 use campanile_maestro::model::{
     Control, Daemon, Desired, Group, Member, Mode, Name, Plugin, Producer, ProducerExtra, Schedule, Source,
     Updater,
@@ -58,6 +59,7 @@ enum News {
     Looked {
         daemon: usize,
         life: u64,
+        set_times: Vec<String>,
     },
     /// The manager notices.
     Noticed {
@@ -85,6 +87,10 @@ pub(crate) struct World {
     next: u64,
     orders: HashMap<usize, Vec<Step>>,
     all_producers: Vec<Arc<BTreeSet<Name>>>,
+    /// When an aggregator has the first sample of a producer it is connected to: after a lookup and a second.
+    sampled: HashMap<(usize, usize), u64>,
+    /// When daemons went on after they had hung.
+    resumed: HashMap<usize, u64>,
     refusals: u32,
     faults: usize,
     sent: usize,
@@ -113,6 +119,8 @@ impl World {
             next: 0,
             orders: HashMap::new(),
             all_producers,
+            sampled: HashMap::new(),
+            resumed: HashMap::new(),
             refusals: 0,
             faults: 0,
             sent: 0,
@@ -229,9 +237,9 @@ impl World {
     }
 
     fn decide(&mut self) {
-        for (daemon, _) in self.conductor.due_looks(self.now_ms) {
+        for DueLook { daemon, set_times, .. } in self.conductor.due_looks(self.now_ms) {
             let life = self.daemons[daemon].life;
-            self.later(1, News::Looked { daemon, life });
+            self.later(1, News::Looked { daemon, life, set_times });
         }
         let orders = self.conductor.decide(self.now_ms);
         for Order { daemon, steps } in orders {
@@ -271,12 +279,19 @@ impl World {
                 if !start && carries && !hangs {
                     self.fail(&format!("a producer that stays is stopped: {step}"));
                 }
+                if !start && !carries && group == 0 {
+                    self.check_let_go(daemon, at, step);
+                }
                 if start {
-                    for member in &desired.groups[group].aggregators {
+                    let members = &desired.groups[group].aggregators;
+                    for member in members {
                         let track = self.conductor.track(member.daemon);
                         let seen = track.seen.as_ref().map(|seen| seen.producers[0][at].state);
                         let collects = track.health == Health::Up && seen.is_none_or(State::is_active);
-                        if member.daemon != daemon && collects {
+                        let handover = self.conductor.assignment(group).handovers.get(&at);
+                        let lender = handover.filter(|one| one.to == place).map(|one| one.from);
+                        let lends = lender.is_some_and(|from| members[from].daemon == member.daemon);
+                        if member.daemon != daemon && collects && !lends {
                             self.fail(&format!("a second aggregator starts a producer: {step}"));
                         }
                     }
@@ -310,17 +325,6 @@ impl World {
         }
     }
 
-    fn producers_of(&self, group: usize, request: &Request) -> Vec<usize> {
-        let value = |id| request.attributes.iter().find(|a| a.id == id).map(|a| a.value().into_owned());
-        let names = match (value(AttrId::NAME), value(AttrId::REGEX)) {
-            (Some(name), _) => vec![name],
-            (None, Some(regex)) => plan::names_of(&regex).unwrap_or_default(),
-            (None, None) => Vec::new(),
-        };
-        let index = &self.conductor.desired().groups[group].index;
-        names.iter().filter_map(|name| index.get(name.as_str()).copied()).collect()
-    }
-
     fn happen(&mut self, news: News) {
         match news {
             News::Connected { daemon, life, producer } => {
@@ -332,7 +336,12 @@ impl World {
                 let there = self.daemons[peer].running && !self.daemons[peer].hung;
                 let state = &mut self.daemons[daemon].has.producers[0][producer].state;
                 if state.is_active() {
-                    *state = if there { State::Connected } else { State::Trying };
+                    let before =
+                        std::mem::replace(state, if there { State::Connected } else { State::Trying });
+                    if there && before != State::Connected {
+                        let at_ms = self.now_ms + self.rng.u64(1_000..3_000);
+                        self.sampled.insert((daemon, producer), at_ms);
+                    }
                 }
             }
             News::Stopped { daemon, life, producer } => {
@@ -344,13 +353,19 @@ impl World {
                 }
             }
             News::Carried { daemon, life, number } => self.carry_out(daemon, life, number),
-            News::Looked { daemon, life } => {
+            News::Looked { daemon, life, set_times } => {
                 let real = &self.daemons[daemon];
                 if real.life == life && real.running {
                     if real.hung {
-                        self.later(200, News::Looked { daemon, life });
+                        self.later(200, News::Looked { daemon, life, set_times });
                     } else if self.conductor.track(daemon).health == Health::Up {
-                        self.conductor.observe(daemon, real.has.clone());
+                        let has = real.has.clone();
+                        if !set_times.is_empty() {
+                            let times = self.set_times(daemon, &set_times);
+                            let look = Look { set_times: Some(times), ..Look::default() };
+                            self.conductor.look(daemon, look, self.now_ms);
+                        }
+                        self.conductor.observe(daemon, has);
                         self.conductor.looked(daemon);
                     }
                 }
@@ -487,6 +502,7 @@ impl World {
 
     fn resume(&mut self, at: usize) {
         self.daemons[at].hung = false;
+        self.resumed.insert(at, self.now_ms);
         self.tell_manager(at, 2, Notice::Up);
     }
 

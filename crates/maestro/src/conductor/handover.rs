@@ -1,0 +1,334 @@
+//! Planned moves without a gap: the new aggregator collects first, the old one lets go when it is no longer needed. Pure.
+//!
+//! **Expected flow.** A unit is given to another aggregator while the old one still collects it and both are well: a
+//! [`Handover`] begins. The new one starts the producer, and is looked at every [`LOOK_MS`]; when it has a sample of
+//! every set of it, the old one stops. The tier above knows the sets of the new one by then, and takes them as soon as
+//! those of the old one are gone.
+//!
+//! **Guarantees.** Both collect for [`Conductor::overlap_ms`] at most once the new one is connected. A producer that the
+//! new aggregator cannot reach stays with the old one until it can. What moves because an aggregator failed is no
+//! handover: an old one that answers again lets go at once.
+//!
+//! **Assumptions.** A handover is carried through once it has begun, unless one of the two fails: ldmsd would drop the
+//! sets of the old one at the tier above when the *new* one stopped (it marks a set as deleted by whoever says so).
+
+use campanile_ldms::api::updater::MatchField;
+
+use crate::model::Group;
+use crate::seen::State;
+
+use super::{Conductor, Health, Look};
+
+/// How often the new aggregator is looked at.
+pub(super) const LOOK_MS: u64 = 250;
+/// How long both may collect, beside three intervals of the updater: connecting, and the second that ldmsd waits between
+/// a lookup and the first update.
+const OVERLAP_MS: u64 = 5_000;
+
+/// A producer that goes from one aggregator to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handover {
+    /// Place of the old aggregator.
+    pub from: usize,
+    /// Place of the new one.
+    pub to: usize,
+    /// When the new one was first seen to be connected.
+    connected_ms: Option<u64>,
+    /// So many sets had samples at the last look.
+    sampled: usize,
+    /// The old one is no longer needed.
+    over: bool,
+}
+
+/// When a set of a producer was sampled, as its aggregator has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetTime {
+    /// The producer.
+    pub producer: String,
+    /// The set.
+    pub set: String,
+    /// Its schema.
+    pub schema: String,
+    /// Microseconds since the epoch; 0 when it has no sample yet.
+    pub at_us: u64,
+}
+
+impl Conductor {
+    /// How long both aggregators of a handover may collect, from the connection of the new one.
+    pub(super) fn overlap_ms(group: &Group) -> u64 {
+        let longest_us = group.updaters.iter().map(|updater| updater.schedule.interval_us).max().unwrap_or(0);
+        OVERLAP_MS + 3 * u64::try_from(longest_us).unwrap_or(0) / 1_000
+    }
+
+    /// Begins handovers of what has just been given to others.
+    pub(super) fn begin_handovers(&mut self, group: usize, before: &[Option<u16>]) {
+        if self.assignments[group].by_sets {
+            return;
+        }
+        for (producer, old) in before.iter().enumerate() {
+            let new = self.assignments[group].at.get(producer).copied().flatten();
+            if *old == new {
+                continue;
+            }
+            let known = self.assignments[group].handovers.remove(&producer);
+            let from = known.map(|known| known.from).or(old.map(usize::from));
+            let (Some(from), Some(to)) = (from, new.map(usize::from)) else { continue };
+            if from != to && self.serves(group, from, producer) {
+                let handover = Handover { from, to, connected_ms: None, sampled: 0, over: false };
+                self.assignments[group].handovers.insert(producer, handover);
+            }
+        }
+    }
+
+    /// Whether an aggregator is well, and connected to a producer, or will be: that it has connected since it was last
+    /// looked at may not be known yet.
+    fn serves(&self, group: usize, place: usize, producer: usize) -> bool {
+        let Some(member) = self.desired.groups[group].aggregators.get(place) else { return false };
+        let track = &self.tracks[member.daemon];
+        let peer = self.desired.groups[group].producers[producer].daemon;
+        let answers = peer.is_some_and(|peer| self.tracks[peer].health == Health::Up);
+        track.health == Health::Up
+            && !track.suspect
+            && match self.state_on(group, place, producer) {
+                State::Connected => true,
+                State::Trying => answers,
+                _ => false,
+            }
+    }
+
+    /// Whether the old aggregator of a handover has to go on.
+    pub(super) fn is_handing_over(&self, group: usize, producer: usize) -> Option<&Handover> {
+        let handover = self.assignments[group].handovers.get(&producer)?;
+        (!handover.over && self.serves(group, handover.from, producer)).then_some(handover)
+    }
+
+    /// Ends handovers that have had their time, or whose old aggregator has let go.
+    pub(super) fn tend_handovers(&mut self, now_ms: u64) {
+        for group in 0..self.assignments.len() {
+            if self.assignments[group].handovers.is_empty() {
+                continue;
+            }
+            let overlap_ms = Self::overlap_ms(&self.desired.groups[group]);
+            let mut handovers = std::mem::take(&mut self.assignments[group].handovers);
+            handovers.retain(|producer, handover| {
+                if !self.serves(group, handover.from, *producer) {
+                    return false;
+                }
+                let connected = self.state_on(group, handover.to, *producer) == State::Connected;
+                if handover.connected_ms.is_none() && connected {
+                    handover.connected_ms = Some(now_ms);
+                }
+                if !handover.over && handover.connected_ms.is_some_and(|at_ms| now_ms >= at_ms + overlap_ms) {
+                    handover.over = true;
+                    self.dirty.insert(self.desired.groups[group].aggregators[handover.from].daemon);
+                }
+                true
+            });
+            self.assignments[group].handovers = handovers;
+        }
+    }
+
+    /// What is under way stays where it goes, as long as whoever it goes to is well.
+    pub(super) fn keep_handovers(
+        &self,
+        group: usize,
+        before: &[Option<u16>],
+        at: &mut [Option<u16>],
+    ) -> bool {
+        let mut kept = false;
+        for (producer, handover) in &self.assignments[group].handovers {
+            let member = &self.desired.groups[group].aggregators[handover.to];
+            if self.tracks[member.daemon].health == Health::Up && at[*producer] != before[*producer] {
+                at[*producer] = before[*producer];
+                kept = true;
+            }
+        }
+        kept
+    }
+
+    /// The producers that a daemon is taking over.
+    pub(super) fn taking_over(&self, daemon: usize) -> Vec<String> {
+        let mut names = Vec::new();
+        for (group, place) in &self.desired.daemons[daemon].member_of {
+            let taken =
+                self.assignments[*group].handovers.iter().filter(|(_, one)| one.to == *place && !one.over);
+            names.extend(taken.map(|(at, _)| self.desired.groups[*group].producers[*at].name.to_string()));
+        }
+        names
+    }
+
+    /// Takes in the times of the sets of producers that a daemon is taking over.
+    pub(super) fn look_at_set_times(&mut self, daemon: usize, look: &Look) {
+        let Some(times) = &look.set_times else { return };
+        for (group, place) in self.desired.daemons[daemon].member_of.clone() {
+            let desired = &self.desired.groups[group];
+            let mut over = Vec::new();
+            let mut handovers = std::mem::take(&mut self.assignments[group].handovers);
+            for (at, handover) in handovers.iter_mut().filter(|(_, one)| one.to == place && !one.over) {
+                let producer = &desired.producers[*at];
+                let (mut sampled, mut waiting) = (0, 0);
+                for time in times.iter().filter(|time| *time.producer == *producer.name) {
+                    if !is_updated(desired, *at, time) {
+                        continue;
+                    }
+                    *(if time.at_us > 0 { &mut sampled } else { &mut waiting }) += 1;
+                }
+                let known = producer.daemon.and_then(|daemon| self.tracks[daemon].sampled.as_ref());
+                let all_there = desired.updaters.iter().any(|updater| !updater.matches.is_empty())
+                    || known.is_none_or(|known| sampled >= known.len());
+                // A directory may come in parts: twice the same is all of it.
+                if sampled > 0 && waiting == 0 && all_there && handover.sampled == sampled {
+                    handover.over = true;
+                    over.push(handover.from);
+                }
+                handover.sampled = if waiting == 0 { sampled } else { 0 };
+            }
+            self.assignments[group].handovers = handovers;
+            for from in over {
+                self.dirty.insert(self.desired.groups[group].aggregators[from].daemon);
+            }
+        }
+    }
+
+    /// Whether any move is under way of which the old aggregator still collects.
+    #[must_use]
+    pub fn hands_over(&self) -> usize {
+        self.assignments.iter().map(|assignment| assignment.handovers.len()).sum()
+    }
+}
+
+/// Whether a set of a producer is taken by an updater of its group.
+fn is_updated(group: &Group, producer: usize, time: &SetTime) -> bool {
+    let mut covering = group.updaters.iter().filter(|updater| updater.covers(producer)).peekable();
+    if covering.peek().is_none() {
+        return false;
+    }
+    covering.any(|updater| {
+        updater.matches.is_empty()
+            || updater.matches.iter().any(|(text, field)| {
+                let name = if *field == MatchField::Schema { &time.schema } else { &time.set };
+                // An expression that only ldmsd understands is taken to fit.
+                regex::Regex::new(text).map_or(true, |regex| regex.is_match(name))
+            })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conductor::Settings;
+    use crate::config::{self, Pairing};
+    use crate::model::BalanceBy;
+    use crate::seen::{ProducerSeen, Seen};
+
+    const FILE: &str = r#"
+daemons:
+  - {names: "s[1-6]", hosts: n1, endpoints: [{names: "s[1-6]-ep", ports: "[1-6]", maestro_comm: True}]}
+  - {names: "a[1-3]", hosts: m1, endpoints: [{names: "a[1-3]-ep", ports: "[11-13]", maestro_comm: True}]}
+aggregators:
+  - daemons: "a[1-3]"
+    peers: [{daemons: "s[1-6]", endpoints: "s[1-6]-ep", reconnect: 2s, type: active, updaters: [{interval: 1s}]}]
+samplers: [{daemons: "s[1-6]", plugins: [mem]}]
+plugins: {mem: {name: meminfo, interval: 1s, config: [{schema: meminfo}]}}
+"#;
+
+    /// What an aggregator is connected to; the rest is stopped.
+    fn connected(conductor: &mut Conductor, place: usize, to: &[usize]) {
+        let state = |at| if to.contains(&at) { State::Connected } else { State::Stopped };
+        let producers =
+            (0..6).map(|at| ProducerSeen { state: state(at), ..ProducerSeen::default() }).collect();
+        conductor.observe(6 + place, Seen { producers: vec![producers], ..Seen::default() });
+        conductor.done(6 + place, Vec::new(), 0);
+    }
+
+    /// Six samplers, two with each of three aggregators.
+    fn begun() -> Conductor {
+        let (cluster, _) = config::parse("c.yaml".as_ref(), FILE.as_bytes(), Pairing::Written);
+        let desired = crate::desired::desired(&cluster.unwrap(), BalanceBy::Producers);
+        let mut conductor = Conductor::new(desired, Settings::default(), 0);
+        (0..9).for_each(|daemon| conductor.up(daemon, 10));
+        (0..6).for_each(|sampler| conductor.observe(sampler, Seen::default()));
+        for place in 0..3 {
+            connected(&mut conductor, place, &[place, place + 3]);
+        }
+        conductor.decide(10_000);
+        assert_eq!(conductor.assignment(0).at, [0, 1, 2, 0, 1, 2].map(Some));
+        conductor
+    }
+
+    fn drained(conductor: &mut Conductor, now_ms: u64) {
+        conductor.set_drained([conductor.desired().daemons[6].name.clone()].into());
+        conductor.decide(now_ms);
+    }
+
+    /// Which producers the plan of an aggregator stops.
+    fn stops(conductor: &Conductor, place: usize, now_ms: u64) -> usize {
+        let plan = conductor.plan_for(6 + place, now_ms).unwrap();
+        plan.steps.iter().filter(|step| step.request.verb().starts_with("prdcr_stop")).count()
+    }
+
+    fn sampled(conductor: &mut Conductor, place: usize, producer: usize, at_us: u64, now_ms: u64) {
+        let name = conductor.desired().groups[0].producers[producer].name.to_string();
+        let set = |kind: &str| SetTime {
+            producer: name.clone(),
+            set: kind.to_owned(),
+            schema: String::new(),
+            at_us,
+        };
+        let look = Look { set_times: Some(vec![set("meminfo")]), ..Look::default() };
+        conductor.look(6 + place, look, now_ms);
+        conductor.decide(now_ms);
+    }
+
+    #[test]
+    fn the_old_one_lets_go_when_the_new_one_has_a_sample_of_every_set() {
+        let mut conductor = begun();
+        drained(&mut conductor, 20_000);
+        let at: Vec<usize> = conductor.assignment(0).at.iter().map(|at| usize::from(at.unwrap())).collect();
+        assert_eq!(conductor.hands_over(), 2);
+        assert_eq!(stops(&conductor, 0, 20_000), 0);
+        let starts = conductor.plan_for(6 + at[0], 20_000).unwrap();
+        assert!(starts.steps.iter().any(|step| step.request.verb() == "prdcr_start_regex"), "{starts:?}");
+        for place in 1..3 {
+            let to: Vec<usize> = (0..6).filter(|producer| at[*producer] == place).collect();
+            connected(&mut conductor, place, &to);
+        }
+        conductor.decide(20_500);
+        (6..9).for_each(|daemon| conductor.done(daemon, Vec::new(), 20_500));
+        assert!(!conductor.due_looks(20_900).is_empty(), "the new ones are looked at");
+        // Looked up, not sampled; then sampled, once and again: a directory may come in parts.
+        for (at_us, over) in [(0, false), (7, false), (7, true)] {
+            sampled(&mut conductor, at[0], 0, at_us, 21_000);
+            assert_eq!(stops(&conductor, 0, 21_000) > 0, over, "{at_us}");
+        }
+        assert_eq!(stops(&conductor, 0, 21_000), 1, "the other one is still needed");
+        connected(&mut conductor, 0, &[3]);
+        conductor.decide(21_100);
+        assert_eq!(conductor.hands_over(), 1);
+        // Whatever the sets say, it ends.
+        conductor.decide(20_500 + Conductor::overlap_ms(&conductor.desired().groups[0].clone()));
+        assert_eq!(stops(&conductor, 0, 30_000), 1);
+    }
+
+    #[test]
+    fn when_the_new_one_fails_the_old_one_goes_on_and_when_the_old_one_fails_it_is_no_handover() {
+        let mut conductor = begun();
+        drained(&mut conductor, 20_000);
+        let to = usize::from(conductor.assignment(0).at[0].unwrap());
+        conductor.set_drained(std::collections::BTreeSet::new());
+        conductor.decide(20_100);
+        assert_eq!(conductor.assignment(0).at[0].map(usize::from), Some(to), "it is carried through");
+        conductor.down(6 + to, "connection closed", 20_200);
+        conductor.decide(20_200);
+        let now = usize::from(conductor.assignment(0).at[0].unwrap());
+        assert_ne!(now, to);
+        assert_eq!(stops(&conductor, 0, 20_200), 0);
+        conductor.hung(6, "no answer", 20_300);
+        conductor.decide(20_300);
+        assert_eq!(conductor.hands_over(), 0);
+        conductor.up(6, 20_400);
+        connected(&mut conductor, 0, &[0, 3]);
+        conductor.decide(20_400);
+        assert_eq!(stops(&conductor, 0, 20_400), 1, "it lets go of what is another's at once");
+    }
+}
