@@ -7,7 +7,7 @@
 //!
 //! **Architecture invariant:** no clock, no I/O, no randomness; equal inputs give equal results.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// How far from its even share an aggregator may stay, as a part of it.
 pub const TOLERANCE: f64 = 0.05;
@@ -169,6 +169,16 @@ pub fn place(work: &Work<'_>, at: &mut [Option<u16>]) -> Vec<usize> {
     let mut loads = work.loads(&kept);
     let mut fill = Fill::of(work, &kept);
     let mut moved = Vec::with_capacity(homeless.len());
+    if let Some(mut lightest) = Lightest::of(work, &loads) {
+        for unit in homeless {
+            let best = lightest.take(work.weights[unit]);
+            if at[unit] != best {
+                at[unit] = best;
+                moved.push(unit);
+            }
+        }
+        return moved;
+    }
     for unit in homeless {
         let weight = work.weights[unit] as f64;
         let with = |bin: usize| loads[bin] + weight / work.bins[bin].capacity;
@@ -185,6 +195,30 @@ pub fn place(work: &Work<'_>, at: &mut [Option<u16>]) -> Vec<usize> {
         }
     }
     moved
+}
+
+/// The open bins, the lightest first, where every unit fits into every one of them and all are alike.
+struct Lightest(BTreeSet<(u64, usize)>);
+
+impl Lightest {
+    fn of(work: &Work<'_>, loads: &[f64]) -> Option<Self> {
+        let open: Vec<usize> = (0..work.bins.len()).filter(|bin| work.bins[*bin].open).collect();
+        let capacity = work.bins[*open.first()?].capacity;
+        let alike = open.iter().all(|bin| work.bins[*bin].capacity.total_cmp(&capacity).is_eq());
+        if !alike || work.allowed.is_some() || work.is_limited() {
+            return None;
+        }
+        // Loads of bins that are alike are in relation as their weights are, which are whole numbers.
+        let weight = |bin: usize| (loads[bin] * capacity).round() as u64;
+        Some(Self(open.into_iter().map(|bin| (weight(bin), bin)).collect()))
+    }
+
+    /// Puts a weight into the lightest bin; gives the bin.
+    fn take(&mut self, weight: u64) -> Option<u16> {
+        let (load, bin) = self.0.pop_first()?;
+        self.0.insert((load.saturating_add(weight), bin));
+        u16::try_from(bin).ok()
+    }
 }
 
 /// Moves up to `budget` units: first from bins beyond their limit to settled ones with room, then from loaded bins to

@@ -23,6 +23,8 @@ mod due;
 mod groups;
 mod handover;
 mod look;
+mod renew;
+mod tools;
 mod view;
 mod weights;
 
@@ -95,6 +97,8 @@ pub struct Track {
     failures: Vec<u64>,
     /// What was last seen of it; kept while it does not answer.
     pub seen: Option<Seen>,
+    /// What of its producers deserves a look: one entry per entry of `seen.producers`.
+    noted: Vec<tools::Noted>,
     /// What is remembered of it.
     pub memory: Memory,
     /// What its last plan holds up.
@@ -115,6 +119,8 @@ pub struct Track {
     stopping: Vec<String>,
     /// Producers that it is taking over from another.
     taking: Vec<String>,
+    /// Producers that it is to connect to anew: group, position.
+    renew: BTreeSet<(usize, usize)>,
     /// When it is to be looked at again; also in [`Conductor::rechecks`].
     recheck_ms: Option<u64>,
     /// A number for the last order, when it was given, and how often in a row.
@@ -203,6 +209,8 @@ pub struct Conductor {
     /// Where each daemon is a producer: group and position.
     produces_in: Vec<Vec<(usize, usize)>>,
     drained: BTreeSet<Name>,
+    /// Samplers whose sets do not come to the top although all is well.
+    lost: BTreeMap<usize, renew::Lost>,
     /// Who had what in an earlier life of the manager, by group and producer (or producer and set).
     remembered: BTreeMap<String, BTreeMap<String, String>>,
     /// When it was started, or given its present configuration.
@@ -233,6 +241,7 @@ impl Conductor {
             tracks,
             assignments,
             drained: BTreeSet::new(),
+            lost: BTreeMap::new(),
             remembered: BTreeMap::new(),
             started_ms: now_ms,
             leading: true,
@@ -443,6 +452,7 @@ impl Conductor {
         for (group, _) in &self.desired.daemons[daemon].member_of {
             self.assignments[*group].dirty = true;
         }
+        self.cut_handovers(daemon);
         self.wake_waiting(daemon);
         self.wake_collectors(daemon);
     }
@@ -499,6 +509,7 @@ impl Conductor {
         }
         self.tend_handovers(now_ms);
         let mut orders = Vec::new();
+        let mut reach: Vec<Option<tools::Reach>> = self.assignments.iter().map(|_| None).collect();
         for daemon in std::mem::take(&mut self.dirty) {
             let track = &self.tracks[daemon];
             if !self.mine[daemon] && track.health == Health::Up {
@@ -510,7 +521,7 @@ impl Conductor {
                 // The end of its order, or its return, brings it back here.
                 continue;
             }
-            let Some(mut plan) = self.plan_for(daemon, now_ms) else { continue };
+            let Some(mut plan) = self.plan_within(daemon, now_ms, &mut reach) else { continue };
             let taking = self.taking_over(daemon);
             let look_ms = (!taking.is_empty()).then_some(now_ms + handover::LOOK_MS);
             let recheck_ms = plan.recheck_ms.map(|at_ms| at_ms.max(now_ms + 1));
@@ -524,6 +535,7 @@ impl Conductor {
             plan.steps.truncate(plan::MAX_STEPS);
             if !plan.steps.is_empty() && !self.hands_off && track.may_order(&plan.steps, now_ms) {
                 track.busy = true;
+                track.renew.clear();
                 orders.push(Order { daemon, steps: plan.steps });
             }
             if let Some(at_ms) = track.recheck_ms {

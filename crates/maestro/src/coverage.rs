@@ -5,7 +5,7 @@
 //! way is gone from the top for a moment, which loses nothing as long as the next sample comes in time. How many are not
 //! there is counted beside it ([`Coverage::absent`]).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -124,6 +124,20 @@ pub fn take_in(found: &mut HashMap<String, Newest>, list: Vec<(String, u64)>, no
         }
     }
     found.retain(|_, set| set.there || now_us.saturating_sub(set.at_us) < KEEP_US);
+}
+
+/// The daemons that sample what is no longer fresh, and up to which age it would be, milliseconds.
+#[must_use]
+pub fn stale_samplers(
+    expected: &[Expected],
+    found: &HashMap<String, Newest>,
+    now_us: u64,
+) -> BTreeMap<usize, u64> {
+    let stale = expected.iter().filter(|set| {
+        let at_us = found.get(&*set.set).map_or(0, |newest| newest.at_us);
+        now_us.saturating_sub(at_us) > set.fresh_us
+    });
+    stale.map(|set| (set.sampler, set.fresh_us / 1_000)).collect()
 }
 
 /// Compares what is expected with what the top tier has.

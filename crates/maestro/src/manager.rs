@@ -2,7 +2,7 @@
 
 mod core;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -357,7 +357,8 @@ impl Manager {
             desired.groups.iter().position(|at| crate::board::file_name(&at.name) == group)
         };
         if let Some(at) = find(core.conductor.desired()) {
-            core.conductor.import(at, held);
+            let now_ms = self.inner.clock.now().mono_ms;
+            core.conductor.import(at, held, now_ms);
             core.unsaved = true;
             drop(core);
             self.inner.nudge.notify_one();

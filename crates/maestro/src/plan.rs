@@ -61,6 +61,8 @@ pub enum Why {
     AssignedElsewhere,
     /// The daemon behind it hangs; its sets come by another way, which its old connection would block.
     Hangs,
+    /// Its sets have got lost on their way to the top.
+    Lost,
     /// It should run and does not.
     NotRunning,
     /// Something else needs it.
@@ -76,6 +78,7 @@ impl fmt::Display for Why {
             Self::Assigned => f.write_str("assigned to it"),
             Self::AssignedElsewhere => f.write_str("assigned elsewhere"),
             Self::Hangs => f.write_str("its daemon hangs"),
+            Self::Lost => f.write_str("its sets do not come to the top"),
             Self::NotRunning => f.write_str("not running"),
             Self::Needed => f.write_str("needed by what follows"),
         }
@@ -192,12 +195,20 @@ pub struct Duty<'a> {
     pub group: &'a Group,
     /// The daemon's place in it.
     pub place: usize,
+    /// The positions of the producers it should collect from, in order.
+    pub mine: &'a [u32],
+    /// Those of producers that it has running, or stopping.
+    pub busy: &'a [u32],
+    /// Those of producers that it does not have, or not as they should be; beside those it has not told of.
+    pub odd: &'a [u32],
     /// Whether it should collect from the producer at a position.
     pub wants: &'a dyn Fn(usize) -> bool,
     /// Whether a producer may be started here now: nobody else within reach still collects it.
     pub may_start: &'a dyn Fn(usize) -> bool,
     /// Whether it goes on collecting from a producer that is another's, until that one has its sets.
     pub lends: &'a dyn Fn(usize) -> bool,
+    /// Whether it has to connect to a producer anew.
+    pub renews: &'a dyn Fn(usize) -> bool,
     /// Whether the daemon behind a producer hangs.
     pub hangs: &'a dyn Fn(usize) -> bool,
     /// Expressions for the sets it should take, in order, where single sets are divided.

@@ -59,6 +59,8 @@ impl Conductor {
             track.seen = None;
             track.busy = false;
             track.recheck_ms = None;
+            track.renew.clear();
+            track.taking.clear();
             track.leaving = at >= positions.len();
             if let Some(was) = same_place {
                 retire(&mut track.memory.retired, &names_before[was], &names(&self.desired, at));
@@ -67,6 +69,7 @@ impl Conductor {
             before.push(same_place);
         }
         self.tracks = tracks;
+        self.lost.clear();
         // Until all have been looked at again nothing is decided by those that happen to be the first.
         self.started_ms = now_ms;
         // With others, a new daemon is nobody's until it has been agreed whose.
@@ -80,7 +83,7 @@ impl Conductor {
         for group in 0..self.assignments.len() {
             self.refresh_units(group);
             if let Some(held) = held.get(&*self.desired.groups[group].name) {
-                self.import(group, held);
+                self.import(group, held, now_ms);
             }
             self.assignments[group].dirty = true;
         }

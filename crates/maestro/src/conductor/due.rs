@@ -1,6 +1,7 @@
 //! When daemons are looked at again, and what one of them would be asked now. Pure.
 
-use super::{Conductor, Health, groups};
+use super::tools::{Noted, Reach, Tools};
+use super::{Conductor, Health};
 use crate::plan::{self, Duty, Plan, Situation};
 
 /// A look that is due. One at nothing in particular is one at everything.
@@ -55,6 +56,17 @@ impl Conductor {
     /// The plan for a daemon as of now; none while it has not been looked at.
     #[must_use]
     pub fn plan_for(&self, daemon: usize, now_ms: u64) -> Option<Plan> {
+        let mut reach: Vec<Option<Reach>> = self.assignments.iter().map(|_| None).collect();
+        self.plan_within(daemon, now_ms, &mut reach)
+    }
+
+    /// The same, with what is known of the groups: it is found out once for all daemons of a decision.
+    pub(super) fn plan_within(
+        &self,
+        daemon: usize,
+        now_ms: u64,
+        reach: &mut [Option<Reach>],
+    ) -> Option<Plan> {
         let track = &self.tracks[daemon];
         let seen = track.seen.as_ref()?;
         let member_of = &self.desired.daemons[daemon].member_of;
@@ -62,22 +74,36 @@ impl Conductor {
         if !ready {
             return None;
         }
-        let tools: Vec<groups::Tools<'_>> =
-            member_of.iter().map(|(group, place)| groups::Tools::new(self, *group, *place)).collect();
+        for (group, _) in member_of {
+            reach[*group].get_or_insert_with(|| Reach::of(self, *group, now_ms));
+        }
+        let reach = |group: usize| reach[group].as_ref();
+        let tools = member_of
+            .iter()
+            .map(|(group, place)| Some(Tools::new(self, *group, *place, reach(*group)?)))
+            .collect::<Option<Vec<Tools<'_>>>>()?;
+        let mine: Vec<_> = tools.iter().map(Tools::mine).collect();
+        let none = Noted::default();
         let wants: Vec<_> = tools.iter().map(|tool| |at: usize| tool.wants(at)).collect();
         let starts: Vec<_> = tools.iter().map(|tool| |at: usize| tool.may_start(at)).collect();
         let hangs: Vec<_> = tools.iter().map(|tool| |at: usize| tool.hangs(at)).collect();
         let lends: Vec<_> = tools.iter().map(|tool| |at: usize| tool.lends(at)).collect();
+        let renews: Vec<_> =
+            member_of.iter().map(|(group, _)| |at: usize| track.renew.contains(&(*group, at))).collect();
         let duties: Vec<Duty<'_>> = tools
             .iter()
             .enumerate()
             .map(|(at, tool)| Duty {
                 group: tool.group(),
                 place: member_of[at].1,
+                mine: &mine[at],
+                busy: &track.noted.get(at).unwrap_or(&none).busy,
+                odd: &track.noted.get(at).unwrap_or(&none).odd,
                 wants: &wants[at],
                 may_start: &starts[at],
                 hangs: &hangs[at],
                 lends: &lends[at],
+                renews: &renews[at],
                 sets: tool.sets(),
             })
             .collect();
@@ -99,7 +125,8 @@ impl Conductor {
         let Some(seen) = &self.tracks[daemon].seen else { return };
         let clean =
             self.desired.daemons[daemon].member_of.iter().enumerate().all(|(entry, (group, place))| {
-                let tools = groups::Tools::new(self, *group, *place);
+                let reach = Reach::of(self, *group, 0);
+                let tools = Tools::new(self, *group, *place, &reach);
                 seen.producers.get(entry).is_none_or(|list| {
                     list.iter()
                         .enumerate()

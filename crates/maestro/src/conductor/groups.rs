@@ -1,10 +1,11 @@
 //! Who carries what: units, their weights, adoption of what is found, the balance, and what follows for one aggregator.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::balance::{self, Bin, Work};
-use crate::model::{BalanceBy, Group, Name, Source};
-use crate::plan::{escape, exactly};
+use crate::model::{BalanceBy, Name, Source};
+use crate::plan::exactly;
 use crate::seen::State;
 
 use super::{Conductor, Handover, Health, MAX_SETTLE_MS};
@@ -33,6 +34,10 @@ pub struct Assignment {
     pub handovers: BTreeMap<usize, Handover>,
     /// Places that carry more than their limit.
     pub over: Vec<usize>,
+    /// The producers of each place, where whole producers are divided.
+    places: Vec<Vec<u32>>,
+    /// What the units weigh; none while that has to be found out anew.
+    pub(super) weights: Option<Arc<[u64]>>,
     pub(super) dirty: bool,
     pub(super) by_sets: bool,
 }
@@ -50,6 +55,26 @@ impl Assignment {
                 .any(|(unit, at)| unit.producer as usize == producer && here(at));
         }
         self.at.get(producer).is_some_and(here)
+    }
+
+    /// Gives each unit its place.
+    pub(super) fn set(&mut self, at: Vec<Option<u16>>) -> Vec<Option<u16>> {
+        self.places.iter_mut().for_each(Vec::clear);
+        if !self.by_sets {
+            for (producer, place) in at.iter().enumerate() {
+                let Some(place) = place.map(usize::from) else { continue };
+                if self.places.len() <= place {
+                    self.places.resize_with(place + 1, Vec::new);
+                }
+                self.places[place].push(u32::try_from(producer).unwrap_or(u32::MAX));
+            }
+        }
+        std::mem::replace(&mut self.at, at)
+    }
+
+    /// The producers of a place, in order, where whole producers are divided.
+    pub(super) fn of_place(&self, place: usize) -> &[u32] {
+        self.places.get(place).map_or(&[], Vec::as_slice)
     }
 
     /// How many units each of `count` aggregators carries.
@@ -84,8 +109,10 @@ impl Conductor {
                 let assignment = &mut self.assignments[group];
                 let count = u32::try_from(desired.producers.len()).unwrap_or(u32::MAX);
                 assignment.units = (0..count).map(|producer| Unit { producer, set: None }).collect();
-                assignment.at = (0..count).map(|producer| kept.get(&producer).copied()).collect();
+                let at = (0..count).map(|producer| kept.get(&producer).copied()).collect();
                 assignment.by_sets = false;
+                assignment.weights = None;
+                assignment.set(at);
                 assignment.dirty = true;
             }
             return;
@@ -110,9 +137,10 @@ impl Conductor {
             .collect();
         let at = units.iter().map(|unit| kept.get(unit).copied()).collect();
         let assignment = &mut self.assignments[group];
-        assignment.at = at;
         assignment.units = units;
         assignment.by_sets = true;
+        assignment.weights = None;
+        assignment.set(at);
         assignment.dirty = true;
     }
 
@@ -227,10 +255,20 @@ impl Conductor {
             self.adopt(group);
         }
         let before = self.assignments[group].at.clone();
-        let weights = self.weights(group);
+        let weights = match &self.assignments[group].weights {
+            Some(known) => Arc::clone(known),
+            None => {
+                let weights: Arc<[u64]> = self.weights(group).into();
+                self.assignments[group].weights = Some(Arc::clone(&weights));
+                weights
+            }
+        };
         let bins = self.bins(group, now_ms);
         let mut at = before.clone();
-        let restricted = self.desired.groups[group].producers.iter().any(|p| p.source == Source::Advertised);
+        let desired = &self.desired.groups[group];
+        // Only listeners make advertised producers.
+        let restricted = !desired.listeners.is_empty()
+            && desired.producers.iter().any(|producer| producer.source == Source::Advertised);
         let allowed = |unit: usize, bin: usize| self.is_allowed(group, unit, bin);
         let measures = self.measures(group, &bins);
         let work = Work {
@@ -245,7 +283,7 @@ impl Conductor {
         let budget = if guesses { 0 } else { self.allowance.floor().max(0.0) as usize };
         let levelled = balance::level(&work, &mut at, budget);
         let over = balance::over_limit(&work, &at);
-        let kept = self.keep_handovers(group, &before, &mut at);
+        let kept = self.keep_handovers(group, &before, &mut at, now_ms);
         self.allowance -= levelled.len() as f64;
         if kept {
             self.wake_at(now_ms + LEVEL_MS);
@@ -261,7 +299,9 @@ impl Conductor {
             self.wake_at(at_ms);
         }
         let assignment = &mut self.assignments[group];
-        assignment.at = at;
+        if assignment.at != at {
+            assignment.set(at);
+        }
         assignment.dirty = false;
         assignment.ready = true;
         let newly: Vec<usize> = over.iter().copied().filter(|bin| !assignment.over.contains(bin)).collect();
@@ -270,7 +310,7 @@ impl Conductor {
         let assignment = &mut self.assignments[group];
         if first || assignment.at != before {
             assignment.generation += 1;
-            self.begin_handovers(group, &before);
+            self.begin_handovers(group, &before, now_ms);
             self.wake_members(group, &before, first);
             self.tell_moves(group, &before, placed.len(), levelled.len());
         }
@@ -378,7 +418,7 @@ impl Conductor {
                 *place = u16::try_from(found).ok();
             }
         }
-        self.assignments[group].at = at;
+        self.assignments[group].set(at);
     }
 
     /// The name under which a unit is remembered.
@@ -400,7 +440,7 @@ impl Conductor {
     }
 
     /// Takes over an assignment decided by another manager. Keys as [`Self::export`] gives them.
-    pub fn import(&mut self, group: usize, held: &BTreeMap<String, String>) {
+    pub fn import(&mut self, group: usize, held: &BTreeMap<String, String>, now_ms: u64) {
         self.refresh_units(group);
         let places: HashMap<&str, u16> = self.desired.groups[group]
             .aggregators
@@ -417,9 +457,9 @@ impl Conductor {
                 held.get(&self.unit_key(group, unit)).and_then(|name| places.get(name.as_str()).copied())
             })
             .collect();
-        let before = std::mem::replace(&mut self.assignments[group].at, at);
+        let before = self.assignments[group].set(at);
         let first = !std::mem::replace(&mut self.assignments[group].ready, true);
-        self.begin_handovers(group, &before);
+        self.begin_handovers(group, &before, now_ms);
         self.wake_members(group, &before, first);
     }
 
@@ -433,124 +473,5 @@ impl Conductor {
         };
         let pairs = assignment.units.iter().zip(&assignment.at);
         pairs.filter_map(|(unit, at)| Some((self.unit_key(group, unit), name((*at)?)?))).collect()
-    }
-}
-
-/// What one aggregator asks about one group.
-pub(super) struct Tools<'a> {
-    conductor: &'a Conductor,
-    group: usize,
-    place: usize,
-    /// Which producers it carries, where sets are divided.
-    carried: Option<Vec<bool>>,
-    /// Producers of which a set leaves: only a new connection forgets it.
-    purged: Vec<usize>,
-    /// Other members within reach: their producers.
-    others: Vec<(usize, Option<&'a [crate::seen::ProducerSeen]>)>,
-}
-
-impl<'a> Tools<'a> {
-    pub(super) fn new(conductor: &'a Conductor, group: usize, place: usize) -> Self {
-        let desired = &conductor.desired.groups[group];
-        let assignment = &conductor.assignments[group];
-        let mut others = Vec::new();
-        for (other, member) in desired.aggregators.iter().enumerate() {
-            let track = &conductor.tracks[member.daemon];
-            if other == place || track.health != Health::Up {
-                continue;
-            }
-            let entry =
-                conductor.desired.daemons[member.daemon].member_of.iter().position(|(g, _)| *g == group);
-            let list = track.seen.as_ref().zip(entry).and_then(|(seen, entry)| seen.producers.get(entry));
-            others.push((other, list.map(Vec::as_slice)));
-        }
-        let mut tools = Self { conductor, group, place, carried: None, purged: Vec::new(), others };
-        if assignment.by_sets {
-            let mut carried = vec![false; desired.producers.len()];
-            for (unit, at) in assignment.units.iter().zip(&assignment.at) {
-                carried[unit.producer as usize] |= at.is_some_and(|at| usize::from(at) == place);
-            }
-            tools.carried = Some(carried);
-            tools.purged = tools.find_purged();
-        }
-        tools
-    }
-
-    pub(super) fn group(&self) -> &'a Group {
-        &self.conductor.desired.groups[self.group]
-    }
-
-    pub(super) fn wants(&self, producer: usize) -> bool {
-        match &self.carried {
-            Some(carried) => carried[producer] && !self.purged.contains(&producer),
-            None => {
-                let at = self.conductor.assignments[self.group].at.get(producer).copied().flatten();
-                at.is_some_and(|at| usize::from(at) == self.place)
-            }
-        }
-    }
-
-    pub(super) fn may_start(&self, producer: usize) -> bool {
-        // Where sets are divided several aggregators may collect from one sampler.
-        if self.carried.is_some() {
-            return true;
-        }
-        let handover = self.conductor.assignments[self.group].handovers.get(&producer);
-        let lender = handover.filter(|handover| handover.to == self.place).map(|handover| handover.from);
-        self.others.iter().all(|(place, other)| {
-            let active = |list: &[crate::seen::ProducerSeen]| {
-                list.get(producer).is_some_and(|seen| seen.state.is_active())
-            };
-            lender == Some(*place) || other.is_some_and(|list| !active(list))
-        })
-    }
-
-    /// Whether it goes on with a producer that is another's by now, until that one has its sets.
-    pub(super) fn lends(&self, producer: usize) -> bool {
-        let handover = self.conductor.is_handing_over(self.group, producer);
-        handover.is_some_and(|handover| handover.from == self.place)
-    }
-
-    pub(super) fn hangs(&self, producer: usize) -> bool {
-        let Some(daemon) = self.group().producers[producer].daemon else { return false };
-        let track = &self.conductor.tracks[daemon];
-        let aggregator = !self.conductor.desired.daemons[daemon].member_of.is_empty();
-        aggregator && (track.health == Health::Hung || (track.suspect && track.health == Health::Up))
-    }
-
-    pub(super) fn sets(&self) -> Option<Vec<String>> {
-        self.carried.as_ref()?;
-        let assignment = &self.conductor.assignments[self.group];
-        let mine = assignment
-            .units
-            .iter()
-            .zip(&assignment.at)
-            .filter(|(_, at)| at.is_some_and(|at| usize::from(at) == self.place));
-        let mut sets: Vec<String> =
-            mine.filter_map(|(unit, _)| unit.set.as_ref()).map(|set| exactly(set)).collect();
-        if sets.is_empty() {
-            // An updater without any match takes everything.
-            sets.push(format!("^{}$", escape("(nothing)")));
-        }
-        Some(sets)
-    }
-
-    fn find_purged(&self) -> Vec<usize> {
-        let member = &self.group().aggregators[self.place];
-        let Some(seen) = &self.conductor.tracks[member.daemon].seen else { return Vec::new() };
-        let assignment = &self.conductor.assignments[self.group];
-        let leaving = |unit: &Unit| {
-            unit.set.as_ref().is_some_and(|set| {
-                let matched = (exactly(set), false);
-                seen.updaters.values().any(|updater| updater.matches.contains(&matched))
-            })
-        };
-        let there = |producer: usize| self.conductor.state_on(self.group, self.place, producer).is_active();
-        let elsewhere = assignment.units.iter().zip(&assignment.at).filter(|(unit, at)| {
-            at.is_some_and(|at| usize::from(at) != self.place)
-                && there(unit.producer as usize)
-                && leaving(unit)
-        });
-        elsewhere.map(|(unit, _)| unit.producer as usize).collect()
     }
 }

@@ -9,8 +9,14 @@
 //! new aggregator cannot reach stays with the old one until it can. What moves because an aggregator failed is no
 //! handover: an old one that answers again lets go at once.
 //!
-//! **Assumptions.** A handover is carried through once it has begun, unless one of the two fails: ldmsd would drop the
-//! sets of the old one at the tier above when the *new* one stopped (it marks a set as deleted by whoever says so).
+//! **What ldmsd does not bear.** While two aggregators offer a set of one name, the tier above has it from the first, and
+//! refuses the other's without asking for it. Only when it has *none* of both, because it has just been started, or because
+//! the sampler was, does it ask both at once; then it takes the end of the one it did not take for the end of the other, and
+//! can never again have a set of that name (4.5.1: `LDMS_SET_F_PDEL`, then a leaked reference at every update). So a
+//! handover is carried through once it has begun; it ends at once when a daemon above or the sampler fails or returns; and
+//! nobody above starts a producer before it has ended.
+
+use std::collections::BTreeSet;
 
 use campanile_ldms::api::updater::MatchField;
 
@@ -32,6 +38,8 @@ pub struct Handover {
     pub from: usize,
     /// Place of the new one.
     pub to: usize,
+    /// When it began.
+    since_ms: u64,
     /// When the new one was first seen to be connected.
     connected_ms: Option<u64>,
     /// So many sets had samples at the last look.
@@ -61,7 +69,7 @@ impl Conductor {
     }
 
     /// Begins handovers of what has just been given to others.
-    pub(super) fn begin_handovers(&mut self, group: usize, before: &[Option<u16>]) {
+    pub(super) fn begin_handovers(&mut self, group: usize, before: &[Option<u16>], now_ms: u64) {
         if self.assignments[group].by_sets {
             return;
         }
@@ -74,7 +82,8 @@ impl Conductor {
             let from = known.map(|known| known.from).or(old.map(usize::from));
             let (Some(from), Some(to)) = (from, new.map(usize::from)) else { continue };
             if from != to && self.serves(group, from, producer) {
-                let handover = Handover { from, to, connected_ms: None, sampled: 0, over: false };
+                let handover =
+                    Handover { from, to, since_ms: now_ms, connected_ms: None, sampled: 0, over: false };
                 self.assignments[group].handovers.insert(producer, handover);
             }
         }
@@ -124,18 +133,65 @@ impl Conductor {
                 }
                 true
             });
+            if handovers.is_empty() {
+                for upper in self.above(group) {
+                    let members = self.desired.groups[upper].aggregators.iter().map(|member| member.daemon);
+                    self.dirty.extend(members.filter(|member| self.tracks[*member].waits));
+                }
+            }
             self.assignments[group].handovers = handovers;
         }
     }
 
-    /// What is under way stays where it goes, as long as whoever it goes to is well.
+    /// Ends at once what must not be under way when a daemon above, or the sampler, has failed or is back.
+    pub(super) fn cut_handovers(&mut self, daemon: usize) {
+        for group in 0..self.assignments.len() {
+            if self.assignments[group].handovers.is_empty() {
+                continue;
+            }
+            let above = self.above(group);
+            let is_above = self.desired.daemons[daemon].member_of.iter().any(|(of, _)| above.contains(of));
+            for (producer, handover) in &mut self.assignments[group].handovers {
+                let is_source = self.desired.groups[group].producers[*producer].daemon == Some(daemon);
+                if (is_above || is_source) && !handover.over {
+                    handover.over = true;
+                    self.dirty.insert(self.desired.groups[group].aggregators[handover.from].daemon);
+                }
+            }
+        }
+    }
+
+    /// Whether a group below has handovers that are not stuck: nothing is to be started in this one.
+    pub(super) fn waits_for_below(&self, group: usize, now_ms: u64) -> bool {
+        (0..self.assignments.len())
+            .any(|other| self.is_busy_with(other, now_ms) && self.above(other).contains(&group))
+    }
+
+    fn is_busy_with(&self, group: usize, now_ms: u64) -> bool {
+        let stuck_ms = Self::overlap_ms(&self.desired.groups[group]);
+        self.assignments[group].handovers.values().any(|one| now_ms < one.since_ms + stuck_ms)
+    }
+
+    /// What is under way stays where it goes, as long as whoever it goes to is well; and nothing else is begun while
+    /// another tier on the way has not finished (see [`super::renew`] for what ldmsd would make of it).
     pub(super) fn keep_handovers(
         &self,
         group: usize,
         before: &[Option<u16>],
         at: &mut [Option<u16>],
+        now_ms: u64,
     ) -> bool {
         let mut kept = false;
+        if at != before && self.linked_hands_over(group, now_ms) {
+            for producer in 0..at.len() {
+                let old = before[producer].map(usize::from);
+                let planned = old.is_some_and(|old| self.serves(group, old, producer));
+                if planned && at[producer] != before[producer] && !self.assignments[group].by_sets {
+                    at[producer] = before[producer];
+                    kept = true;
+                }
+            }
+        }
         for (producer, handover) in &self.assignments[group].handovers {
             let member = &self.desired.groups[group].aggregators[handover.to];
             if self.tracks[member.daemon].health == Health::Up && at[*producer] != before[*producer] {
@@ -144,6 +200,29 @@ impl Conductor {
             }
         }
         kept
+    }
+
+    /// Whether a group above or below has handovers that are not stuck.
+    fn linked_hands_over(&self, group: usize, now_ms: u64) -> bool {
+        let busy = |other: &usize| *other != group && self.is_busy_with(*other, now_ms);
+        let busy: Vec<usize> = (0..self.assignments.len()).filter(busy).collect();
+        busy.iter().any(|other| self.above(group).contains(other) || self.above(*other).contains(&group))
+    }
+
+    /// The groups above a group.
+    fn above(&self, group: usize) -> BTreeSet<usize> {
+        let mut above = BTreeSet::new();
+        let mut next = vec![group];
+        while let Some(group) = next.pop() {
+            for member in &self.desired.groups[group].aggregators {
+                for (upper, _) in &self.produces_in[member.daemon] {
+                    if above.insert(*upper) {
+                        next.push(*upper);
+                    }
+                }
+            }
+        }
+        above
     }
 
     /// The producers that a daemon is taking over.
@@ -308,6 +387,15 @@ plugins: {mem: {name: meminfo, interval: 1s, config: [{schema: meminfo}]}}
         // Whatever the sets say, it ends.
         conductor.decide(20_500 + Conductor::overlap_ms(&conductor.desired().groups[0].clone()));
         assert_eq!(stops(&conductor, 0, 30_000), 1);
+    }
+
+    #[test]
+    fn when_the_sampler_fails_a_handover_ends_at_once() {
+        let mut conductor = begun();
+        drained(&mut conductor, 20_000);
+        conductor.down(0, "connection closed", 20_100);
+        conductor.decide(20_100);
+        assert_eq!(stops(&conductor, 0, 20_100), 1);
     }
 
     #[test]

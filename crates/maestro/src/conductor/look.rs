@@ -13,6 +13,7 @@ use campanile_ldms::wire::dir::DirEntry;
 use crate::model::{Producer, ProducerExtra, Schedule, Source};
 use crate::seen::{Differs, PluginSeen, ProducerSeen, Seen, SetSeen, State, StoreSeen, UpdaterSeen};
 
+use super::tools::Noted;
 use super::{Conductor, SetTime};
 
 /// A look at one daemon: the parts that were asked for.
@@ -96,6 +97,7 @@ impl Conductor {
         }
         track.memory.cfg_cntr = seen.cfg_cntr;
         let first = track.seen.is_none();
+        track.noted = seen.producers.iter().map(|list| Noted::of(list)).collect();
         track.seen = Some(seen);
         self.dirty.insert(daemon);
         for (group, _) in &self.desired.daemons[daemon].member_of {

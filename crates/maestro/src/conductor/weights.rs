@@ -100,6 +100,12 @@ impl Conductor {
         let Some(sampled) = &self.tracks[daemon].sampled else { return };
         let traffic = sampled.keys().filter_map(|set| self.set_traffic(daemon, set)).sum::<u64>();
         let before = self.tracks[daemon].traffic.replace(traffic);
+        for (group, _) in &self.produces_in[daemon] {
+            let assignment = &mut self.assignments[*group];
+            if assignment.by_sets || before != Some(traffic) {
+                assignment.weights = None;
+            }
+        }
         let differs = before.is_none_or(|before| traffic.abs_diff(before) as f64 > before as f64 * TOLERANCE);
         if differs {
             for (group, _) in &self.produces_in[daemon] {

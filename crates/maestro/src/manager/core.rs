@@ -110,12 +110,12 @@ impl Core {
             Report::Figures(figures) => self.performance[at].figures = Some(figures),
             Report::Samples(list) => {
                 coverage::take_in(self.found.entry(at).or_default(), list, unix_us());
-                self.measure();
+                self.measure(now_ms);
             }
         }
     }
 
-    pub(super) fn measure(&mut self) {
+    pub(super) fn measure(&mut self, now_ms: u64) {
         let conductor = &self.conductor;
         let expected = self.expected.get_or_insert_with(|| {
             coverage::expected(conductor.desired(), &|daemon| conductor.sampled(daemon))
@@ -135,6 +135,11 @@ impl Core {
         let living = |daemon: usize| conductor.track(daemon).health == Health::Up;
         let now_us = unix_us();
         let coverage = coverage::measure(expected, found, &living, now_us);
+        let stale = match coverage.fresh_of_living < coverage.expected_of_living {
+            true => coverage::stale_samplers(expected, found, now_us),
+            false => BTreeMap::new(),
+        };
+        self.conductor.missing(&stale, now_ms);
         let now_s = now_us as f64 / 1e6;
         if self.history.back().is_none_or(|(at_s, _)| now_s - at_s >= 0.9) {
             self.history.push_back((now_s, coverage.percent() as f32));

@@ -22,7 +22,10 @@ pub(super) fn redefine(producer: &Producer, seen: ProducerSeen) -> bool {
 pub(super) fn stop(draft: &mut Draft<'_>, entry: usize, duty: &Duty<'_>) {
     let Some(seen) = draft.seen().producers.get(entry) else { return };
     let (mut elsewhere, mut hanging, mut changed) = (Vec::new(), Vec::new(), Vec::new());
-    for (at, producer) in seen.iter().enumerate().take(duty.group.producers.len()) {
+    let mut lost = Vec::new();
+    let known = seen.len().min(duty.group.producers.len());
+    for at in duty.busy.iter().map(|at| *at as usize).take_while(|at| *at < known) {
+        let producer = seen[at];
         if producer.state == State::Stopping {
             draft.plan.stopping.push(duty.group.producers[at].name.to_string());
             draft.recheck_soon();
@@ -32,6 +35,9 @@ pub(super) fn stop(draft: &mut Draft<'_>, entry: usize, duty: &Duty<'_>) {
         }
         let wanted = (duty.wants)(at);
         if wanted && producer.differs == Differs::No && !(duty.hangs)(at) {
+            if (duty.renews)(at) {
+                lost.push(&*duty.group.producers[at].name);
+            }
             continue;
         }
         let name = &*duty.group.producers[at].name;
@@ -46,6 +52,7 @@ pub(super) fn stop(draft: &mut Draft<'_>, entry: usize, duty: &Duty<'_>) {
         }
     }
     send_stops(draft, &elsewhere, &Why::AssignedElsewhere);
+    send_stops(draft, &lost, &Why::Lost);
     send_stops(draft, &hanging, &Why::Hangs);
     send_stops(draft, &changed, &Why::Differs("definition"));
 }
@@ -81,11 +88,12 @@ pub(super) fn start(draft: &mut Draft<'_>, entry: usize, duty: &Duty<'_>) {
     let none = Vec::new();
     let seen = draft.seen().producers.get(entry).unwrap_or(&none);
     let mut ready: Vec<(Option<i64>, &str)> = Vec::new();
-    for (at, producer) in duty.group.producers.iter().enumerate() {
+    for at in duty.mine.iter().map(|at| *at as usize) {
         let state = seen.get(at).copied().unwrap_or_default();
-        if state.state.is_active() || !(duty.wants)(at) || (duty.hangs)(at) {
+        if state.state.is_active() || (duty.hangs)(at) {
             continue;
         }
+        let producer = &duty.group.producers[at];
         match state.state {
             // It is added in this very plan, or it has not been advertised yet.
             State::Absent if producer.source == Source::Advertised => continue,

@@ -67,7 +67,9 @@ pub(super) fn change(draft: &mut Draft<'_>) {
     for (entry, duty) in duties.iter().enumerate() {
         let none = Vec::new();
         let states = seen.producers.get(entry).unwrap_or(&none);
-        for (at, producer) in duty.group.producers.iter().enumerate() {
+        let odd = duty.odd.iter().map(|at| *at as usize);
+        for at in odd.chain(states.len()..duty.group.producers.len()) {
+            let Some(producer) = duty.group.producers.get(at) else { break };
             let state = states.get(at).copied().unwrap_or_default();
             if state.state != State::Absent && state.differs == Differs::No {
                 continue;

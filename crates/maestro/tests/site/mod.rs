@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use campanile_control::{Clock, Workers};
-use campanile_ldms::api::producer::{PrdcrSetStatus, PrdcrStatus, Producer};
+use campanile_ldms::api::producer::{PrdcrSetStatus, PrdcrStatus, Producer, SetStatus};
 use campanile_ldms::client::{Client, Endpoint, Options as ClientOptions};
 use campanile_ldms::sim::daemon::{Options as SimOptions, Timings};
 use campanile_ldms::sim::fleet::Fleet;
@@ -283,8 +283,9 @@ impl Site {
                 return;
             }
             if began.elapsed() > PATIENCE {
+                let sets = self.sets_everywhere().await;
                 panic!(
-                    "covered {} of {expected}: {fresh:?}\n{:#}\n{:#}",
+                    "{sets:#?}\ncovered {} of {expected}: {fresh:?}\n{:#}\n{:#}",
                     fresh.len(),
                     manager.status(),
                     manager.plan()
@@ -292,6 +293,21 @@ impl Site {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// What every aggregator has of every set: its producer, state and the second of its sample.
+    async fn sets_everywhere(&self) -> BTreeMap<String, Vec<String>> {
+        let mut all = BTreeMap::new();
+        for name in self.file.ports.keys().filter(|name| name.starts_with('l')) {
+            let Some(client) = self.try_ask(name).await else { continue };
+            let sets = client.call(&PrdcrSetStatus::default()).await.map(|list| list.0).unwrap_or_default();
+            let line = |set: SetStatus| {
+                let at = set.timestamp_sec.unwrap_or(0);
+                format!("{} by {}: {} {at}", set.inst_name, set.producer, set.state)
+            };
+            all.insert(name.clone(), sets.into_iter().map(line).collect());
+        }
+        all
     }
 
     pub(crate) async fn rest(&self, manager: &Manager) {

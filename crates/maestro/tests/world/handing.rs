@@ -9,7 +9,15 @@ impl World {
         let desired = self.conductor.desired();
         let group = &desired.groups[0];
         let peer = group.producers[producer].daemon.unwrap_or(0);
-        let lately = self.resumed.get(&daemon).is_some_and(|at_ms| self.now_ms < at_ms + 60_000);
+        // What moved because it failed is another's at once.
+        let within = |daemon: usize, ms: u64| {
+            let since_ms = self.conductor.track(daemon).since_ms;
+            since_ms > 1_000 && self.now_ms < since_ms + ms
+        };
+        // And what a daemon above, or the sampler, has to begin with afresh.
+        let lately = within(daemon, 60_000)
+            || within(peer, 20_000)
+            || desired.groups[1].aggregators.iter().any(|member| within(member.daemon, 20_000));
         let served = self.daemons[daemon].has.producers[0][producer].state == State::Connected
             && self.daemons[peer].running
             && !self.daemons[peer].hung;

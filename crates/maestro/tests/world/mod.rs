@@ -89,8 +89,6 @@ pub(crate) struct World {
     all_producers: Vec<Arc<BTreeSet<Name>>>,
     /// When an aggregator has the first sample of a producer it is connected to: after a lookup and a second.
     sampled: HashMap<(usize, usize), u64>,
-    /// When daemons went on after they had hung.
-    resumed: HashMap<usize, u64>,
     refusals: u32,
     faults: usize,
     sent: usize,
@@ -120,7 +118,6 @@ impl World {
             orders: HashMap::new(),
             all_producers,
             sampled: HashMap::new(),
-            resumed: HashMap::new(),
             refusals: 0,
             faults: 0,
             sent: 0,
@@ -502,7 +499,6 @@ impl World {
 
     fn resume(&mut self, at: usize) {
         self.daemons[at].hung = false;
-        self.resumed.insert(at, self.now_ms);
         self.tell_manager(at, 2, Notice::Up);
     }
 
