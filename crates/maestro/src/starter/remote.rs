@@ -13,6 +13,8 @@ use crate::model::Name;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// While a daemon stays away its target is set again after this time.
 const AGAIN_MS: u64 = 30_000;
+/// What a HostManager did not do is asked for again after this time, then after twice that, … up to [`AGAIN_MS`].
+const RETRY_MS: u64 = 3_000;
 
 /// How HostManagers are reached.
 #[derive(Clone, Debug)]
@@ -29,18 +31,33 @@ pub struct Bus {
 struct Asked {
     manager: Name,
     instance: Name,
-    at_ms: u64,
+    /// It is not set up again before this time.
+    again_ms: u64,
+    /// It is not set down before this time.
+    down_ms: u64,
+    /// Requests in a row that were not carried out.
+    failures: u32,
+}
+
+impl Asked {
+    /// A request was not carried out: when it is tried again.
+    fn failed(&mut self, now_ms: u64) -> u64 {
+        let wait_ms = (RETRY_MS << self.failures.min(8)).min(AGAIN_MS);
+        self.failures += 1;
+        now_ms + wait_ms
+    }
 }
 
 /// What came of a request: for which daemon, and what to tell of it.
 pub(super) type Said = (Name, Result<String, String>);
 
 /// What HostManagers were asked for. Each is asked by a task of its own, so that one that does not answer keeps nobody
-/// waiting; about one daemon there is one request at a time.
+/// waiting; and each for one thing at a time, since its task `update` runs once at a time.
 pub(super) struct Remote {
     bus: Option<Bus>,
     asked: BTreeMap<Name, Asked>,
-    under_way: JoinSet<(Name, Option<Asked>, Result<String, String>)>,
+    under_way: JoinSet<(Name, Asked, bool, Result<String, String>)>,
+    /// HostManagers that are being asked.
     busy: BTreeSet<Name>,
 }
 
@@ -55,11 +72,18 @@ impl Remote {
 
     /// Sets the target of a daemon's instance to up, unless that was done lately.
     pub(super) fn up(&mut self, daemon: &Name, manager: &Name, instance: &Name, now_ms: u64) {
-        let lately = self.asked.get(daemon).is_some_and(|asked| now_ms < asked.at_ms + AGAIN_MS);
-        if lately || self.busy.contains(daemon) {
+        let lately = self.asked.get(daemon).is_some_and(|asked| now_ms < asked.again_ms);
+        if lately || self.busy.contains(manager) {
             return;
         }
-        let asked = Asked { manager: manager.clone(), instance: instance.clone(), at_ms: now_ms };
+        let before = self.asked.get(daemon).filter(|asked| asked.manager == *manager);
+        let asked = Asked {
+            manager: manager.clone(),
+            instance: instance.clone(),
+            again_ms: now_ms + AGAIN_MS,
+            down_ms: 0,
+            failures: before.map_or(0, |asked| asked.failures),
+        };
         self.asked.insert(daemon.clone(), asked.clone());
         self.ask(daemon, asked, true);
     }
@@ -67,27 +91,40 @@ impl Remote {
     /// Sets the targets of those to down that are no longer configured.
     pub(super) fn down_all_but<'n>(&mut self, wanted: impl Iterator<Item = &'n Name>, now_ms: u64) {
         let wanted: BTreeSet<&Name> = wanted.collect();
-        let due = |(name, asked): &(&Name, &Asked)| !wanted.contains(name) && now_ms >= asked.at_ms;
+        let due = |(name, asked): &(&Name, &Asked)| !wanted.contains(name) && now_ms >= asked.down_ms;
         let gone: Vec<Name> = self.asked.iter().filter(due).map(|(name, _)| name.clone()).collect();
         for name in gone {
-            if self.busy.contains(&name) {
-                continue;
-            }
-            if let Some(asked) = self.asked.remove(&name) {
+            if let Some(asked) = self.asked.get(&name).filter(|asked| !self.busy.contains(&asked.manager)) {
+                let asked = asked.clone();
+                self.asked.remove(&name);
                 self.ask(&name, asked, false);
             }
         }
     }
 
-    /// What has come of requests since the last call. A daemon that could not be set down is tried again later.
+    /// What has come of requests since the last call. What was not done is tried again later.
     pub(super) fn said(&mut self, now_ms: u64) -> Vec<Said> {
         let mut said = Vec::new();
         while let Some(ended) = self.under_way.try_join_next() {
             // Nobody ends such a task but the end of this value.
-            let Ok((name, down, result)) = ended else { continue };
-            self.busy.remove(&name);
-            if let (Some(asked), Err(_)) = (down, &result) {
-                self.asked.insert(name.clone(), Asked { at_ms: now_ms + AGAIN_MS, ..asked });
+            let Ok((name, mut asked, up, result)) = ended else { continue };
+            self.busy.remove(&asked.manager);
+            match (&result, up) {
+                (Err(_), true) => {
+                    if let Some(asked) = self.asked.get_mut(&name) {
+                        asked.again_ms = asked.failed(now_ms);
+                    }
+                }
+                (Err(_), false) => {
+                    asked.down_ms = asked.failed(now_ms);
+                    self.asked.insert(name.clone(), asked);
+                }
+                (Ok(_), true) => {
+                    if let Some(asked) = self.asked.get_mut(&name) {
+                        asked.failures = 0;
+                    }
+                }
+                (Ok(_), false) => {}
             }
             said.push((name, result));
         }
@@ -95,11 +132,11 @@ impl Remote {
     }
 
     fn ask(&mut self, daemon: &Name, asked: Asked, up: bool) {
-        self.busy.insert(daemon.clone());
+        self.busy.insert(asked.manager.clone());
         let (daemon, bus) = (daemon.clone(), self.bus.clone());
         self.under_way.spawn(async move {
             let result = set(bus.as_ref(), &asked, if up { "up" } else { "down" }).await;
-            (daemon, (!up).then_some(asked), result)
+            (daemon, asked, up, result)
         });
     }
 }
@@ -142,7 +179,7 @@ mod tests {
         let begun = std::time::Instant::now();
         let names: Vec<Name> = (1..=20).map(|at| Name::from(format!("l1-{at}"))).collect();
         for now_ms in [0, 100, 200] {
-            names.iter().for_each(|name| remote.up(name, &"hm".into(), name, now_ms));
+            names.iter().for_each(|name| remote.up(name, name, name, now_ms));
             remote.down_all_but(names.iter(), now_ms);
             assert!(remote.said(now_ms).is_empty());
         }
