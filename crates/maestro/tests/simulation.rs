@@ -57,5 +57,5 @@ fn clusters_without_a_second_choice_lose_nobody() {
 
 /// Faults of each large run; `make soak` has ten of them. `CAMPANILE_FAULTS` gives another number.
 fn faults() -> usize {
-    std::env::var("CAMPANILE_FAULTS").ok().and_then(|faults| faults.parse().ok()).unwrap_or(400)
+    std::env::var("CAMPANILE_FAULTS").ok().and_then(|faults| faults.parse().ok()).unwrap_or(2_000)
 }
