@@ -74,6 +74,7 @@ async fn serve(version: &str) {
     jobs_are_matched_by_the_pools_own_rules(&pool, &condor).await;
     a_worker_is_drained_without_losing_a_job(&pool, &condor).await;
     a_join_carries_a_token_for_joining_alone(&pool, &condor).await;
+    a_worker_ends_by_itself(&pool, &condor).await;
     silence_is_never_taken_for_nothing(&pool, &condor).await;
 }
 
@@ -182,6 +183,50 @@ async fn a_worker_is_drained_without_losing_a_job(pool: &CondorPool, condor: &Co
         condor.drain(&stranger, DrainMode::OnlyIfIdle, "test").await.unwrap(),
         DrainAnswer::NoSuchWorker
     );
+}
+
+/// By the lines that ship for workers: without a job for so long, and at the end of its life; then the machine is switched
+/// off. Nobody tells it to.
+async fn a_worker_ends_by_itself(pool: &CondorPool, condor: &Condor) {
+    let shipped = share::shipped("execute.yaml").unwrap();
+    let off = pool.pool_dir().join("home");
+    let lines = |node: &str, idle_s: u32, life_s: u32| -> Vec<String> {
+        let script = off.join(format!("{node}.sh"));
+        let text = format!("#!/bin/sh\ntouch {}\n", off.join(format!("{node}.off")).display());
+        std::fs::write(&script, text).unwrap();
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let ending = |line: &&str| line.contains("SHUTDOWN");
+        let fill = |line: &str| {
+            line.trim()
+                .replace("{idle_shutdown_s}", &idle_s.to_string())
+                .replace("{lifetime_s}", &life_s.to_string())
+                .replace("/usr/local/sbin/ehos-poweroff", &script.display().to_string())
+                // a minute in which a machine may start is long for a test
+                .replace("> 60)", "> 5)")
+        };
+        shipped.lines().filter(ending).map(fill).collect()
+    };
+    let (idle, old) = (lines("w-idle", 8, 3600), lines("w-old", 3600, 12));
+    assert_eq!(idle.len(), 4, "{idle:?}");
+    for (name, lines) in [("w-idle", &idle), ("w-old", &old)] {
+        pool.worker(name, 1, 512, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    for name in ["w-idle", "w-old"] {
+        worker_until(condor, name, "it has joined", |worker| worker.state == WorkerState::Idle).await;
+    }
+    let begun = Instant::now();
+    for name in ["w-idle", "w-old"] {
+        while !off.join(format!("{name}.off")).exists() {
+            assert!(begun.elapsed() < PATIENCE, "{name} does not switch itself off\n{}", pool.logs());
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+    let is_theirs =
+        |worker: &Worker| worker.elastic_node.as_deref().is_some_and(|node| node.starts_with("w-"));
+    while !condor.workers().await.is_ok_and(|workers| !workers.iter().any(is_theirs)) {
+        assert!(begun.elapsed() < PATIENCE, "they are still there");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 async fn a_join_carries_a_token_for_joining_alone(pool: &CondorPool, condor: &Condor) {

@@ -84,6 +84,7 @@ async fn a_real_control_plane_is_spoken_to_in_every_call_the_pool_makes() {
     let cloud = cloud(&lab, "ehos-a");
 
     credentials_that_are_refused_are_told_apart(&lab).await;
+    an_application_credential_needs_no_password(&lab).await;
     what_can_be_bought_and_what_is_left(&cloud).await;
     a_server_lives_and_dies(&lab, &cloud).await;
     what_the_cloud_does_not_know_is_named(&cloud).await;
@@ -111,6 +112,26 @@ async fn credentials_that_are_refused_are_told_apart(lab: &OpenStackLab) {
     let by_name = Access { clouds_yaml: Some("ehos-b".to_owned()), ..Access::default() };
     let login = Login::complete(&by_name, &[lab.clouds_yaml()]).unwrap();
     assert_eq!(OpenStack::new("b", login).unwrap().limits().await.unwrap().servers_used, 0);
+}
+
+async fn an_application_credential_needs_no_password(lab: &OpenStackLab) {
+    let made = lab.python(
+        "ehos-a",
+        "c = conn.identity.create_application_credential(user=conn.current_user_id, name='pool')\nprint(c.id, c.secret)",
+    );
+    let (id, secret) = made.split_once(' ').unwrap();
+    let access = Access {
+        auth_url: Some(lab.auth_url()),
+        region_name: Some(lab.regions()[0].clone()),
+        application_credential_id: Some(id.to_owned()),
+        application_credential_secret: Some(Secret::new(secret)),
+        ..Access::default()
+    };
+    let cloud = OpenStack::new("a", Login::complete(&access, &[]).unwrap()).unwrap();
+    assert_eq!(cloud.limits().await.unwrap().servers_used, 0);
+    let wrong = Access { application_credential_secret: Some(Secret::new("no")), ..access };
+    let cloud = OpenStack::new("a", Login::complete(&wrong, &[]).unwrap()).unwrap();
+    assert!(matches!(cloud.limits().await, Err(CloudError::Auth(_))));
 }
 
 async fn what_can_be_bought_and_what_is_left(cloud: &OpenStack) {
