@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use crate::require::skip;
 
+/// Its services do not all try again what sqlite or a busy keystone refuses them while they start.
+const START_TRIES: u32 = 2;
+
 /// What a control plane is to be like; the environment variables of `scripts/openstack/up`.
 #[derive(Clone, Debug, Default)]
 pub struct OpenStackConfig {
@@ -37,6 +40,21 @@ impl OpenStackLab {
             skip("OpenStack is not installed: run `make setup`");
             return None;
         }
+        for _ in 1..START_TRIES {
+            let lab = Self::of(config);
+            match lab.up() {
+                Ok(()) => return Some(lab),
+                Err(said) => eprintln!("OpenStack did not come up and is started anew: {said}"),
+            }
+        }
+        let lab = Self::of(config);
+        match lab.up() {
+            Ok(()) => Some(lab),
+            Err(said) => panic!("OpenStack did not come up: {said}"),
+        }
+    }
+
+    fn of(config: &OpenStackConfig) -> Self {
         let dir = TempDir::new().expect("a directory for OpenStack can be created");
         let regions =
             if config.regions.is_empty() { vec!["RegionOne".to_owned()] } else { config.regions.clone() };
@@ -45,20 +63,19 @@ impl OpenStackLab {
         env.insert("OSLAB_DIR".to_owned(), state(&dir).display().to_string());
         env.insert("OSLAB_PORT".to_owned(), port.to_string());
         env.insert("OSLAB_REGIONS".to_owned(), regions.join(" "));
-        let lab = Self { dir, env, port, regions };
-        let log = lab.dir.path().join("up.log");
+        Self { dir, env, port, regions }
+    }
+
+    /// Starts it; else what its start has said.
+    fn up(&self) -> Result<(), String> {
+        let log = self.dir.path().join("up.log");
         let file = fs::File::create(&log).expect("the log can be created");
         let errors = file.try_clone().expect("the file handle can be duplicated");
         let mut up = Command::new(root().join("scripts/openstack/up"));
         let status =
-            up.envs(&lab.env).stdin(std::process::Stdio::null()).stdout(file).stderr(errors).status();
+            up.envs(&self.env).stdin(std::process::Stdio::null()).stdout(file).stderr(errors).status();
         let status = status.expect("scripts/openstack/up can be run");
-        assert!(
-            status.success(),
-            "OpenStack did not come up: {}",
-            fs::read_to_string(log).unwrap_or_default()
-        );
-        Some(lab)
+        if status.success() { Ok(()) } else { Err(fs::read_to_string(log).unwrap_or_default()) }
     }
 
     /// The URL of keystone.
