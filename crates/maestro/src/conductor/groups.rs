@@ -475,3 +475,59 @@ impl Conductor {
         pairs.filter_map(|(unit, at)| Some((self.unit_key(group, unit), name((*at)?)?))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conductor::Settings;
+    use crate::config::{self, Pairing};
+    use crate::model::Schedule;
+    use crate::seen::{Seen, SetSeen};
+
+    const FILE: &str = r#"
+daemons:
+  - {names: "s[1-4]", hosts: n1, endpoints: [{names: "s[1-4]-ep", ports: "[1-4]", maestro_comm: True}]}
+  - {names: "a[1-2]", hosts: m1, endpoints: [{names: "a[1-2]-ep", ports: "[11-12]", maestro_comm: True}]}
+aggregators:
+  - daemons: "a[1-2]"
+    peers: [{daemons: "s[1-4]", endpoints: "s[1-4]-ep", reconnect: 2s, type: active, updaters: [{interval: 1s}]}]
+samplers: [{daemons: "s[1-4]", plugins: [mem]}]
+plugins: {mem: {name: meminfo, interval: 1s, config: [{schema: meminfo}]}}
+"#;
+
+    fn sampling(sets: &[&str]) -> Seen {
+        let set = SetSeen {
+            data_bytes: 500,
+            schedule: Some(Schedule { interval_us: 1_000_000, offset_us: None }),
+            generation: 1,
+            changed_ms: 0,
+        };
+        Seen { sets: sets.iter().map(|name| ((*name).to_owned(), set.clone())).collect(), ..Seen::default() }
+    }
+
+    #[test]
+    fn a_set_that_appears_later_is_assigned_and_expected_and_moves_no_other() {
+        let (cluster, _) = config::parse("c.yaml".as_ref(), FILE.as_bytes(), Pairing::Written);
+        let desired = crate::desired::desired(&cluster.unwrap(), BalanceBy::Sets);
+        let mut conductor = Conductor::new(desired, Settings::default(), 0);
+        (0..6).for_each(|daemon| conductor.up(daemon, 10));
+        for (daemon, set) in ["s1/mem", "s2/mem", "s3/mem", "s4/mem"].into_iter().enumerate() {
+            conductor.observe(daemon, sampling(&[set]));
+        }
+        (4..6).for_each(|aggregator| conductor.observe(aggregator, Seen::default()));
+        conductor.decide(10_000);
+        let before = conductor.export(0);
+        assert_eq!((before.len(), conductor.assignment(0).counts(2)), (4, vec![2, 2]));
+        conductor.observe(0, sampling(&["s1/mem", "s1/job-1", "s1/job-2"]));
+        conductor.decide(20_000);
+        let after = conductor.export(0);
+        assert_eq!((after.len(), conductor.assignment(0).counts(2)), (6, vec![3, 3]));
+        assert!(before.iter().all(|(unit, by)| after.get(unit) == Some(by)), "{before:?} {after:?}");
+        let expected = crate::coverage::expected(conductor.desired(), &|daemon| conductor.sampled(daemon));
+        assert_eq!(expected.len(), 6);
+        // And one that is gone is nobody's.
+        conductor.observe(0, sampling(&["s1/mem", "s1/job-2"]));
+        conductor.decide(30_000);
+        assert_eq!(conductor.export(0).len(), 5);
+    }
+}
