@@ -142,10 +142,7 @@ impl Track {
     /// Whether an order may be given now: one like the last waits, so that a daemon that accepts everything and does
     /// nothing is not asked without end.
     fn may_order(&mut self, steps: &[Step], now_ms: u64) -> bool {
-        let number =
-            steps.iter().flat_map(|step| step.key().into_bytes()).fold(steps.len() as u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-            });
+        let number = steps.iter().fold(steps.len() as u64, |hash, step| step.number(hash));
         let (last, at_ms, times) = self.last_order;
         if last != number {
             self.last_order = (number, now_ms, 0);

@@ -23,6 +23,7 @@ use campanile_ldms::api::{Call as _, Request, daemon};
 use campanile_ldms::command;
 use campanile_ldms::wire::errno;
 use campanile_ldms::wire::ids::{AttrId, RequestId};
+use campanile_ldms::wire::record::Attribute;
 
 use crate::model::{Daemon, Desired, Domain, Group, Name};
 use crate::seen::Seen;
@@ -99,12 +100,25 @@ pub struct Step {
 }
 
 impl Step {
+    /// What the step names.
+    fn named(&self) -> Option<&Attribute> {
+        let value = |id: AttrId| self.request.attributes.iter().find(|attribute| attribute.id == id);
+        value(AttrId::NAME).or_else(|| value(AttrId::REGEX)).or_else(|| value(AttrId::PORT))
+    }
+
+    /// Adds what [`Self::key`] is made of to a hash (FNV-1a).
+    pub(crate) fn number(&self, hash: u64) -> u64 {
+        let named = self.named().map_or(&[][..], |attribute| &attribute.raw);
+        let id = self.request.id.0.to_be_bytes();
+        id.iter()
+            .chain(named)
+            .fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    }
+
     /// What a refusal of this step is remembered by: its command and what it names.
     #[must_use]
     pub fn key(&self) -> String {
-        let value = |id: AttrId| self.request.attributes.iter().find(|attribute| attribute.id == id);
-        let named = value(AttrId::NAME).or_else(|| value(AttrId::REGEX)).or_else(|| value(AttrId::PORT));
-        match named {
+        match self.named() {
             Some(attribute) => format!("{} {}", self.request.verb(), attribute.value()),
             None => self.request.verb().to_owned(),
         }

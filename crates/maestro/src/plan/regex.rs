@@ -7,13 +7,17 @@ const MAX_NAMES: usize = 100;
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + 4);
+    append(&mut escaped, text);
+    escaped
+}
+
+fn append(expression: &mut String, text: &str) {
     for character in text.chars() {
         if r".[]{}()*+?^$|\".contains(character) {
-            escaped.push('\\');
+            expression.push('\\');
         }
-        escaped.push(character);
+        expression.push(character);
     }
-    escaped
 }
 
 /// An expression for one name.
@@ -27,8 +31,14 @@ pub(super) fn chunks<'a>(names: &'a [&'a str]) -> impl Iterator<Item = String> +
     names.chunks(MAX_NAMES).map(|chunk| match chunk {
         [name] => exactly(name),
         names => {
-            let words: Vec<String> = names.iter().map(|name| escape(name)).collect();
-            format!("^({})$", words.join("|"))
+            let length: usize = names.iter().map(|name| name.len() + 1).sum();
+            let mut expression = String::with_capacity(length + 4);
+            for (at, name) in names.iter().enumerate() {
+                expression.push_str(if at == 0 { "^(" } else { "|" });
+                append(&mut expression, name);
+            }
+            expression.push_str(")$");
+            expression
         }
     })
 }
