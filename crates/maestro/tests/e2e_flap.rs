@@ -12,7 +12,7 @@ mod site;
 
 use std::time::Duration;
 
-use rig::{Deck, Rig};
+use rig::{Blow, Deck, Rig};
 use site::Shape;
 
 fn rounds() -> usize {
@@ -33,7 +33,10 @@ async fn flap(shape: Shape, by: &'static str, rounds: usize) {
             rig.strike(name, *blow);
         }
         tokio::time::sleep(away).await;
-        for (name, blow) in &blows {
+        // A changed configuration is saved when etcd is there again.
+        let (changes, others): (Vec<_>, Vec<_>) =
+            blows.iter().partition(|(_, blow)| matches!(blow, Blow::Change));
+        for (name, blow) in others.into_iter().chain(changes) {
             rig.mend(name, *blow).await;
         }
         let took = rig.whole().await;
