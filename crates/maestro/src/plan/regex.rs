@@ -4,6 +4,9 @@
 const MAX_NAMES: usize = 100;
 
 /// A text as an expression that matches it and nothing else, for POSIX and for the `regex` crate alike.
+///
+/// Without a backslash wherever that can be: ldmsd (4.5.1) puts the expressions of an updater into the JSON of
+/// `updtr_match_list` as they are, and an answer with a `\.` in it cannot be read.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + 4);
@@ -13,10 +16,14 @@ pub fn escape(text: &str) -> String {
 
 fn append(expression: &mut String, text: &str) {
     for character in text.chars() {
-        if r".[]{}()*+?^$|\".contains(character) {
-            expression.push('\\');
+        match character {
+            '.' | '{' | '}' | '(' | ')' | '*' | '+' | '?' | '$' | '|' => {
+                expression.extend(['[', character, ']']);
+            }
+            // Those two kinds of expressions do not agree on these between brackets.
+            '[' | ']' | '^' | '\\' => expression.extend(['\\', character]),
+            _ => expression.push(character),
         }
-        expression.push(character);
     }
 }
 
@@ -54,7 +61,11 @@ pub fn names_of(expression: &str) -> Option<Vec<String>> {
         match character {
             '\\' => names.last_mut()?.push(characters.next()?),
             '|' => names.push(String::new()),
-            '.' | '[' | ']' | '{' | '}' | '(' | ')' | '*' | '+' | '?' | '^' | '$' => return None,
+            '[' => {
+                names.last_mut()?.push(characters.next().filter(|character| !"[]^\\".contains(*character))?);
+                characters.next().filter(|character| *character == ']')?;
+            }
+            '.' | ']' | '{' | '}' | '(' | ')' | '*' | '+' | '?' | '^' | '$' => return None,
             other => names.last_mut()?.push(other),
         }
     }
@@ -79,6 +90,23 @@ mod tests {
             }
             prop_assert_eq!(regex.is_match(&other), names.contains(&other));
             prop_assert_eq!(names_of(&text[0]), Some(names));
+            prop_assert!(!text[0].contains('\\'), "ldmsd could not tell it");
+        }
+
+        #[test]
+        fn any_text_can_be_an_expression(text in "[ -~]{1,12}") {
+            let expression = exactly(&text);
+            let regex = regex::Regex::new(&expression).unwrap();
+            prop_assert!(regex.is_match(&text));
+            prop_assert_eq!(names_of(&expression), Some(vec![text]));
+        }
+    }
+
+    #[test]
+    fn expressions_of_others_and_of_earlier_versions() {
+        assert_eq!(names_of(r"^\(nothing\)$"), Some(vec!["(nothing)".to_owned()]));
+        for other in ["^a.*$", "a", "^[ab]$", "^[^]$", "^[a", "^a[]]$"] {
+            assert_eq!(names_of(other), None, "{other}");
         }
     }
 }
