@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 mod cinder;
+mod tls;
 
 use std::time::{Duration, Instant};
 
@@ -85,6 +86,7 @@ async fn a_real_control_plane_is_spoken_to_in_every_call_the_pool_makes() {
 
     credentials_that_are_refused_are_told_apart(&lab).await;
     an_application_credential_needs_no_password(&lab).await;
+    an_authority_of_the_site_is_trusted_where_its_certificate_is_given(&lab).await;
     what_can_be_bought_and_what_is_left(&cloud).await;
     a_server_lives_and_dies(&lab, &cloud).await;
     what_the_cloud_does_not_know_is_named(&cloud).await;
@@ -132,6 +134,31 @@ async fn an_application_credential_needs_no_password(lab: &OpenStackLab) {
     let wrong = Access { application_credential_secret: Some(Secret::new("no")), ..access };
     let cloud = OpenStack::new("a", Login::complete(&wrong, &[]).unwrap()).unwrap();
     assert!(matches!(cloud.limits().await, Err(CloudError::Auth(_))));
+}
+
+async fn an_authority_of_the_site_is_trusted_where_its_certificate_is_given(lab: &OpenStackLab) {
+    let dir = tempfile::tempdir().unwrap();
+    let keystone = url::Url::parse(&lab.auth_url()).unwrap();
+    let front = tls::HttpsFront::start(dir.path(), keystone.port().unwrap()).await;
+    let mut https = keystone.clone();
+    https.set_scheme("https").unwrap();
+    https.set_port(Some(front.port)).unwrap();
+    let plain = Access { auth_url: Some(https.to_string()), ..access(lab, "ehos-a") };
+    let limits = async |access: &Access| {
+        let cloud = OpenStack::new("a", Login::complete(access, &[]).unwrap())?;
+        cloud.limits().await
+    };
+    let trusting = Access { cacert: Some(front.cacert.clone()), ..plain.clone() };
+    assert_eq!(limits(&trusting).await.unwrap().servers_used, 0);
+    let unchecked = Access { insecure: true, ..plain.clone() };
+    assert_eq!(limits(&unchecked).await.unwrap().servers_used, 0);
+    for wrong in [plain.clone(), Access { cacert: Some(front.other_cacert.clone()), ..plain.clone() }] {
+        let error = limits(&wrong).await.unwrap_err();
+        assert!(error.to_string().contains("certificate"), "the operator is told why: {error}");
+    }
+    let missing = Access { cacert: Some(dir.path().join("nothing.pem")), ..plain };
+    let error = limits(&missing).await.unwrap_err();
+    assert!(matches!(&error, CloudError::Invalid(text) if text.contains("nothing.pem")), "{error}");
 }
 
 async fn what_can_be_bought_and_what_is_left(cloud: &OpenStack) {
