@@ -46,7 +46,7 @@ impl Debian {
         std::fs::write(&file, user_data).unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cloud_init/run.sh");
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--pid", "--fork", "--kill-child"]).arg(script);
+        command.args(["--mount", "--uts", "--pid", "--fork", "--kill-child"]).arg(script);
         command.arg(self.dir.path()).arg(&file).arg(instance);
         let CommandOutput { status, stdout, stderr } = finish("cloud-init", command, LONG);
         std::fs::remove_file(file).unwrap();

@@ -3,7 +3,7 @@
 #
 #   run.sh ROOT USER_DATA INSTANCE
 #
-# In a mount namespace of its own, and without a network: packages come from the cache in ROOT, which has none that are only
+# In a mount namespace of its own, with a host name of its own, and without a network: packages come from the cache in ROOT, which has none that are only
 # recommended. No systemd runs there, so a service is switched on and off and not started.
 set -eu
 root=$1 user_data=$2 instance=$3

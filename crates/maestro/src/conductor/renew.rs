@@ -5,6 +5,8 @@
 //! the old set. A new connection of the lowest aggregator to the sampler announces the set to all tiers again; it
 //! interrupts nothing but what is lost.
 //!
+//! With several managers, only aggregators that the leader itself sets are asked for it.
+//!
 //! **Guarantees.** Nothing is renewed while any daemon on the way is not well, or a move is under way. A few at a time,
 //! and of one sampler less and less often.
 
@@ -33,7 +35,12 @@ pub(super) struct Lost {
 impl Conductor {
     /// Says which samplers have sets that are no longer fresh at the top, and up to which age they would be.
     pub fn missing(&mut self, missing: &BTreeMap<usize, u64>, now_ms: u64) {
-        self.lost.retain(|daemon, _| missing.contains_key(daemon));
+        let found: Vec<usize> =
+            self.lost.keys().copied().filter(|daemon| !missing.contains_key(daemon)).collect();
+        for daemon in found {
+            self.lost.remove(&daemon);
+            self.forget_renewal(daemon);
+        }
         if !self.leading || self.hands_off {
             return;
         }
@@ -41,6 +48,7 @@ impl Conductor {
         for (daemon, fresh_ms) in missing {
             if !self.samples(*daemon) || !self.is_way_whole(*daemon, TIERS_MAX) {
                 self.lost.remove(daemon);
+                self.forget_renewal(*daemon);
                 continue;
             }
             let wait_ms = MIN_MS.max(*fresh_ms);
@@ -60,14 +68,32 @@ impl Conductor {
         for (group, producer) in self.produces_in[daemon].clone() {
             for place in self.carriers(group, producer) {
                 let member = self.desired.groups[group].aggregators[place].daemon;
+                // What another manager sets would wait here for ever: it is not told of this.
+                if !self.is_mine(member) {
+                    continue;
+                }
                 self.tracks[member].renew.insert((group, producer));
                 self.dirty.insert(member);
                 by.push(self.desired.daemons[member].name.to_string());
             }
         }
+        if by.is_empty() {
+            return;
+        }
         let name = self.desired.daemons[daemon].name.clone();
         let text = format!("its sets do not come to the top; it is connected anew to {}", by.join(", "));
         self.tell("renewed", &name, text);
+    }
+
+    /// Its sets have come: what has not been done is no longer needed.
+    fn forget_renewal(&mut self, daemon: usize) {
+        for (group, producer) in self.produces_in[daemon].clone() {
+            for member in &self.desired.groups[group].aggregators {
+                if self.tracks[member.daemon].renew.remove(&(group, producer)) {
+                    self.dirty.insert(member.daemon);
+                }
+            }
+        }
     }
 
     fn carriers(&self, group: usize, producer: usize) -> Vec<usize> {
