@@ -20,6 +20,8 @@ use crate::seen::Seen;
 
 mod change;
 mod due;
+#[cfg(test)]
+mod fixture;
 mod groups;
 mod handover;
 mod look;

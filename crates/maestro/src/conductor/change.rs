@@ -143,31 +143,17 @@ fn retire(retired: &mut Retired, before: &Retired, after: &Retired) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conductor::Settings;
-    use crate::config::{self, Pairing};
+    use crate::conductor::{Settings, fixture};
     use crate::model::BalanceBy;
     use crate::seen::Seen;
 
-    const FILE: &str = r#"
-daemons:
-  - {names: "s[1-6]", hosts: n1, endpoints: [{names: "s[1-6]-ep", ports: "[1-6]", maestro_comm: True}]}
-  - {names: "a[1-3]", hosts: m1, endpoints: [{names: "a[1-3]-ep", ports: "[11-13]", maestro_comm: True}]}
-aggregators:
-  - daemons: "a[1-3]"
-    peers: [{daemons: "s[1-6]", endpoints: "s[1-6]-ep", reconnect: 2s, type: active, updaters: [{interval: 1s}]}]
-samplers: [{daemons: "s[1-6]", plugins: [mem]}]
-plugins: {mem: {name: meminfo, interval: 1s, config: [{schema: meminfo}]}}
-"#;
-
     fn desired(text: &str) -> Desired {
-        let path = std::path::Path::new("c.yaml");
-        let (cluster, _) = config::parse(path, text.as_bytes(), Pairing::Written);
-        crate::desired::desired(&cluster.unwrap(), BalanceBy::Producers)
+        fixture::desired(text, BalanceBy::Producers)
     }
 
     #[test]
     fn a_change_moves_nothing_in_whatever_order_daemons_are_looked_at_again() {
-        let mut conductor = Conductor::new(desired(FILE), Settings::default(), 0);
+        let mut conductor = Conductor::new(desired(&fixture::file(6, 3)), Settings::default(), 0);
         for daemon in 0..9 {
             conductor.up(daemon, 10);
             conductor.observe(daemon, Seen::default());
@@ -176,7 +162,8 @@ plugins: {mem: {name: meminfo, interval: 1s, config: [{schema: meminfo}]}}
         let before = conductor.assignment(0).at.clone();
         assert_eq!(conductor.assignment(0).counts(3), [2, 2, 2]);
         // Long after the start; the aggregators answer one after the other.
-        conductor.change(desired(&FILE.replace("interval: 1s, config", "interval: 2s, config")), 60_000);
+        let slower = fixture::file(6, 3).replace("interval: 1s, config", "interval: 2s, config");
+        conductor.change(desired(&slower), 60_000);
         for (daemon, now_ms) in [(8, 60_001), (0, 60_002), (7, 60_400), (6, 60_900)] {
             conductor.observe(daemon, Seen::default());
             conductor.decide(now_ms);
@@ -186,7 +173,7 @@ plugins: {mem: {name: meminfo, interval: 1s, config: [{schema: meminfo}]}}
 
     #[test]
     fn at_the_start_an_aggregator_that_refuses_connections_may_just_be_starting() {
-        let mut conductor = Conductor::new(desired(FILE), Settings::default(), 0);
+        let mut conductor = Conductor::new(desired(&fixture::file(6, 3)), Settings::default(), 0);
         (0..6).for_each(|sampler| conductor.up(sampler, 10));
         conductor.up(6, 10);
         conductor.observe(6, Seen::default());

@@ -479,21 +479,9 @@ impl Conductor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conductor::Settings;
-    use crate::config::{self, Pairing};
+    use crate::conductor::{Settings, fixture};
     use crate::model::Schedule;
     use crate::seen::{Seen, SetSeen};
-
-    const FILE: &str = r#"
-daemons:
-  - {names: "s[1-4]", hosts: n1, endpoints: [{names: "s[1-4]-ep", ports: "[1-4]", maestro_comm: True}]}
-  - {names: "a[1-2]", hosts: m1, endpoints: [{names: "a[1-2]-ep", ports: "[11-12]", maestro_comm: True}]}
-aggregators:
-  - daemons: "a[1-2]"
-    peers: [{daemons: "s[1-4]", endpoints: "s[1-4]-ep", reconnect: 2s, type: active, updaters: [{interval: 1s}]}]
-samplers: [{daemons: "s[1-4]", plugins: [mem]}]
-plugins: {mem: {name: meminfo, interval: 1s, config: [{schema: meminfo}]}}
-"#;
 
     fn sampling(sets: &[&str]) -> Seen {
         let set = SetSeen {
@@ -507,8 +495,7 @@ plugins: {mem: {name: meminfo, interval: 1s, config: [{schema: meminfo}]}}
 
     #[test]
     fn a_set_that_appears_later_is_assigned_and_expected_and_moves_no_other() {
-        let (cluster, _) = config::parse("c.yaml".as_ref(), FILE.as_bytes(), Pairing::Written);
-        let desired = crate::desired::desired(&cluster.unwrap(), BalanceBy::Sets);
+        let desired = fixture::desired(&fixture::file(4, 2), BalanceBy::Sets);
         let mut conductor = Conductor::new(desired, Settings::default(), 0);
         (0..6).for_each(|daemon| conductor.up(daemon, 10));
         for (daemon, set) in ["s1/mem", "s2/mem", "s3/mem", "s4/mem"].into_iter().enumerate() {

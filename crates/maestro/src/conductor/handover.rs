@@ -306,21 +306,9 @@ fn is_updated(group: &Group, producer: usize, time: &SetTime) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conductor::Settings;
-    use crate::config::{self, Pairing};
+    use crate::conductor::{Settings, fixture};
     use crate::model::BalanceBy;
     use crate::seen::{ProducerSeen, Seen};
-
-    const FILE: &str = r#"
-daemons:
-  - {names: "s[1-6]", hosts: n1, endpoints: [{names: "s[1-6]-ep", ports: "[1-6]", maestro_comm: True}]}
-  - {names: "a[1-3]", hosts: m1, endpoints: [{names: "a[1-3]-ep", ports: "[11-13]", maestro_comm: True}]}
-aggregators:
-  - daemons: "a[1-3]"
-    peers: [{daemons: "s[1-6]", endpoints: "s[1-6]-ep", reconnect: 2s, type: active, updaters: [{interval: 1s}]}]
-samplers: [{daemons: "s[1-6]", plugins: [mem]}]
-plugins: {mem: {name: meminfo, interval: 1s, config: [{schema: meminfo}]}}
-"#;
 
     /// What an aggregator is connected to; the rest is stopped.
     fn connected(conductor: &mut Conductor, place: usize, to: &[usize]) {
@@ -333,8 +321,7 @@ plugins: {mem: {name: meminfo, interval: 1s, config: [{schema: meminfo}]}}
 
     /// Six samplers, two with each of three aggregators.
     fn begun() -> Conductor {
-        let (cluster, _) = config::parse("c.yaml".as_ref(), FILE.as_bytes(), Pairing::Written);
-        let desired = crate::desired::desired(&cluster.unwrap(), BalanceBy::Producers);
+        let desired = fixture::desired(&fixture::file(6, 3), BalanceBy::Producers);
         let mut conductor = Conductor::new(desired, Settings::default(), 0);
         (0..9).for_each(|daemon| conductor.up(daemon, 10));
         (0..6).for_each(|sampler| conductor.observe(sampler, Seen::default()));
