@@ -108,7 +108,7 @@ impl Site {
              condor: {{password: None}}\n\
              pool:\n  batch: {{system: htcondor, config_file: {config}, bin: {bin}}}\n\
              \x20 shrink: {{idle: 2s, cool_down: 1s}}\n\
-             \x20 deadlines: {{request: 20s, build: 30s, join: 30s, lost: 60s, delete: 10s}}\n\
+             \x20 deadlines: {{request: 20s, build: 30s, join: 45s, lost: 60s, delete: 10s}}\n\
              \x20 lease: {{lifetime: 2h, idle_shutdown: 30m}}\n",
             clouds = clouds.concat(),
             execute = self.path("execute.yaml").display(),

@@ -288,6 +288,20 @@ impl Look<'_> {
         }
     }
 
+    /// A worker came after all, and its server's deletion may be under way: a cloud in trouble takes minutes over it. No
+    /// job is to start on it meanwhile. Since when it is kept so, and again after `DRAIN_AGAIN_MS`, is in `idle_since_ms`.
+    fn keep_empty(&self, step: &mut Step) {
+        match step.node.idle_since_ms {
+            None => {
+                step.events.push("has joined while it is being deleted; it is to take no jobs".to_owned());
+            }
+            Some(since_ms) if !self.is_over(since_ms, DRAIN_AGAIN_MS) => return,
+            Some(_) => {}
+        }
+        step.node.idle_since_ms = Some(self.now_ms);
+        step.acts.push(Act::Drain);
+    }
+
     fn drain_lasts(&self, step: &mut Step) {
         if !self.is_over(step.node.since_ms, self.deadlines.drain_ms) {
             return;
@@ -319,6 +333,11 @@ impl Look<'_> {
                     step.node.state = NodeState::Booted;
                     self.join(worker, step);
                     return;
+                }
+                if let Sight::Seen(worker) = self.worker
+                    && worker.state == WorkerState::Idle
+                {
+                    self.keep_empty(step);
                 }
                 let asked_ms = step.node.asked_ms.unwrap_or(0);
                 let is_first = step.node.delete_tries == 0;

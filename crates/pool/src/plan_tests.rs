@@ -335,7 +335,7 @@ fn a_request_whose_answer_was_lost_is_found_again_or_given_up_and_never_repeated
     let name = turn(&mut memory, &world, &config).changed[0].name.clone();
     memory.created(&name, &Err(CloudError::AnswerLost("timeout".to_owned())), NOW_MS);
     assert_eq!(memory.nodes[0].state, NodeState::Requested);
-    world.now_ms += 60_000;
+    world.now_ms += config.deadlines.delete_ms;
     assert_eq!(turn(&mut memory, &world, &config).plan.create.len(), 0, "it may still come");
     let mut late = memory.clone();
     world.clouds[0].servers = Some(vec![server(&name, ServerStatus::Building)]);
@@ -460,4 +460,38 @@ fn a_cloud_that_was_silent_has_a_moment_to_finish_what_it_builds() {
         assert_eq!(turn.orders.len(), orders, "{later_ms}: {:?}", turn.orders);
     }
     assert_eq!(memory.nodes[0].ending, Some(Ending::Overdue));
+}
+
+#[test]
+fn a_worker_that_joins_while_its_server_is_being_deleted_takes_no_jobs() {
+    let (mut memory, mut world, config) = (Memory::default(), seen(&[]), config());
+    let overdue_ms = NOW_MS - config.deadlines.join_ms - 1_000;
+    let booted = Node {
+        state: NodeState::Booted,
+        server_id: Some("id-of-n".to_owned()),
+        since_ms: overdue_ms,
+        created_ms: overdue_ms,
+        ..node("n")
+    };
+    memory.nodes.push(booted);
+    memory.batch_since_ms = Some(overdue_ms);
+    world.clouds[0].servers = Some(vec![server("n", ServerStatus::Active)]);
+    let overdue = turn(&mut memory, &world, &config);
+    assert!(matches!(overdue.orders[0].orders.as_slice(), [Order::Examine(_), Order::Delete(_)]));
+
+    let joined = Worker { elastic_node: Some("n".to_owned()), ..worker("slot1@n") };
+    world.workers = Some(vec![joined]);
+    for (later_ms, drains) in [(2_000, 1), (4_000, 0), (6_000, 0), (33_000, 1)] {
+        world.now_ms = NOW_MS + later_ms;
+        let turn = turn(&mut memory, &world, &config);
+        let orders = turn.orders.iter().flat_map(|orders| &orders.orders);
+        let drains_now = orders
+            .filter(|order| matches!(order, Order::Drain(_, crate::batch::DrainMode::OnlyIfIdle, _)))
+            .count();
+        assert_eq!(drains_now, drains, "{later_ms}: {:?}", turn.orders);
+    }
+    world.workers.as_mut().unwrap()[0].state = WorkerState::Drained;
+    world.now_ms += config.deadlines.delete_ms;
+    let quiet = turn(&mut memory, &world, &config);
+    assert!(matches!(quiet.orders[0].orders.as_slice(), [Order::Delete(_)]), "{:?}", quiet.orders);
 }
