@@ -75,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) changed: Notify,
     /// Somebody wants to know what instances use.
     pub(crate) measure_now: Notify,
+    /// A measurement has been entered; the recorder waits for it.
+    pub(crate) measured: Notify,
     /// Held while the targets are written, so that the newest are written last.
     pub(crate) writing_targets: tokio::sync::Mutex<()>,
     /// The targets could not be written, and will be tried again.
@@ -152,6 +154,7 @@ impl Manager {
             news: Mutex::new(Some(news)),
             changed: Notify::new(),
             measure_now: Notify::new(),
+            measured: Notify::new(),
             writing_targets: tokio::sync::Mutex::new(()),
             writing_again: AtomicBool::new(false),
             running: watch::Sender::new(false),

@@ -159,10 +159,7 @@ pub fn agent(
         builder = builder
             .journal(journal, &manager.shared.workers, &["update"])
             .feed(FeedSpec::record(records::STATES).max_blocks(records::MAX_INSTANCES))
-            .feed(
-                FeedSpec::record(records::USAGE)
-                    .max_blocks(records::MAX_INSTANCES * records::BLOCKS_PER_INSTANCE),
-            );
+            .feed(FeedSpec::record(records::USAGE).max_blocks(records::MAX_INSTANCES));
     }
     builder
         .process(process, move |context, params| {

@@ -54,7 +54,9 @@ fn child_state(entry: &Entry, now: Now) -> Value {
 /// What clients see of one that was up, whose process has ended, and of which it is not told yet how.
 const LEAVING: &str = "wait_dead";
 
-fn state_name(entry: &Entry) -> &'static str {
+/// The word of OCS for the state of an instance.
+#[must_use]
+pub fn state_name(entry: &Entry) -> &'static str {
     if is_leaving(entry) { LEAVING } else { entry.instance.state.name() }
 }
 

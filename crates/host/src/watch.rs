@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::drive::usage;
 use crate::manager::Manager;
-use crate::model::{Key, Usage};
+use crate::model::{Key, Process, Usage};
 use crate::targets::Targets;
 
 /// What instances use is measured so often when nobody asks.
@@ -30,12 +30,21 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// Enters a measurement; gives each usage its share of one core since the last one.
-    fn take(&mut self, now_ms: u64, usages: &mut [(Key, Usage)]) {
-        let elapsed_ms = now_ms.saturating_sub(self.at_ms);
-        for (key, usage) in usages.iter_mut().filter(|_| elapsed_ms >= LEAST_MS) {
-            let before = self.cpu_s.get(key).copied();
-            usage.cpu_share = before.map(|before| (usage.cpu_s - before).max(0.0) * 1e3 / elapsed_ms as f64);
+    /// Enters a measurement; gives each usage its share of one core since the last one, or since its launch, if that was
+    /// later. `launched_ms` is that, where it is known: an adopted process was launched before anybody measured.
+    fn take(&mut self, now_ms: u64, usages: &mut [(Key, Usage)], launched_ms: impl Fn(Key) -> Option<u64>) {
+        let since_last_ms = now_ms.saturating_sub(self.at_ms);
+        for (key, usage) in usages.iter_mut() {
+            let (before_s, elapsed_ms) = match launched_ms(*key) {
+                Some(launched_ms) if launched_ms >= self.at_ms => (0.0, now_ms.saturating_sub(launched_ms)),
+                _ => match self.cpu_s.get(key) {
+                    Some(before_s) => (*before_s, since_last_ms),
+                    None => continue,
+                },
+            };
+            if elapsed_ms >= LEAST_MS {
+                usage.cpu_share = Some((usage.cpu_s - before_s).max(0.0) * 1e3 / elapsed_ms as f64);
+            }
         }
         self.at_ms = now_ms;
         self.cpu_s = usages.iter().map(|(key, usage)| (*key, usage.cpu_s)).collect();
@@ -56,6 +65,7 @@ impl Manager {
                 Ok(usages) => self.take_usages(usages),
                 Err(error) => worker.error(&error.to_string()),
             }
+            self.shared.measured.notify_one();
             // A minute after the start, or after many launches, most of what was mapped for them is not needed any more.
             if let Err(error) = pages.give_back() {
                 worker.error(&error.to_string());
@@ -69,7 +79,15 @@ impl Manager {
     fn take_usages(&self, mut usages: Vec<(Key, Usage)>) {
         let now_ms = self.shared.clock.now().mono_ms;
         let mut state = self.lock();
-        state.measured.take(now_ms, &mut usages);
+        let state = &mut *state;
+        let launched_ms = |key| {
+            let entry = state.table.get(key).filter(|entry| !entry.hold.adopted)?;
+            match entry.observed.process {
+                Process::Running { since_ms, .. } => Some(since_ms),
+                Process::None | Process::Ended(_) | Process::Unseen => None,
+            }
+        };
+        state.measured.take(now_ms, &mut usages, launched_ms);
         for (key, usage) in usages {
             if let Some(entry) = state.table.get_mut(key) {
                 entry.usage = Some(usage);
@@ -176,17 +194,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_share_of_a_core_is_that_since_the_last_measurement() {
+    fn the_share_of_a_core_is_that_since_the_last_measurement_or_the_launch() {
         let usage = |cpu_s: f64| vec![(Key(1), Usage { cpu_s, ..Usage::default() })];
-        let mut measured = Measured::default();
-        let mut first = usage(5.0);
-        measured.take(100_000, &mut first);
-        assert_eq!(first[0].1.cpu_share, None);
-        let mut second = usage(6.0);
-        measured.take(104_000, &mut second);
-        assert_eq!(second[0].1.cpu_share, Some(0.25));
-        let mut again = usage(0.1);
-        measured.take(106_000, &mut again);
-        assert_eq!(again[0].1.cpu_share, Some(0.0), "another run began from nothing");
+        let take = |measured: &mut Measured, now_ms, cpu_s, launched_ms| {
+            let mut usages = usage(cpu_s);
+            measured.take(now_ms, &mut usages, |_| launched_ms);
+            usages[0].1.cpu_share
+        };
+        let mut adopted = Measured::default();
+        assert_eq!(take(&mut adopted, 100_000, 5.0, None), None);
+        assert_eq!(take(&mut adopted, 104_000, 6.0, None), Some(0.25));
+        assert_eq!(take(&mut adopted, 104_500, 6.1, None), None, "too short a time to tell");
+
+        let mut launched = Measured::default();
+        assert_eq!(take(&mut launched, 100_000, 5.0, Some(90_000)), Some(0.5));
+        assert_eq!(take(&mut launched, 104_000, 6.0, Some(90_000)), Some(0.25));
+        assert_eq!(
+            take(&mut launched, 106_000, 0.1, Some(105_000)),
+            Some(0.1),
+            "another run began from nothing"
+        );
     }
 }

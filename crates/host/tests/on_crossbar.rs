@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile_host::{ExitReason, HostArgs, HostError, run};
@@ -190,4 +191,70 @@ fn agents_are_started_and_kept_while_there_is_no_router() {
 fn rustix_kill(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
+}
+
+#[test]
+fn states_and_usage_go_out_as_record_feeds() {
+    let Some(crossbar) = Crossbar::start(CrossbarConfig::default()) else { return };
+    if campanile_testkit::python().is_none() {
+        return;
+    }
+    let flag = json!({"command": ["sleep", "1000"], "manage": "host/down"});
+    let site = TempSite::new(crossbar.port(), &hosts(&[TempSite::instance("Sleeper", "sleeper", &flag)]));
+    let records = Arc::new(Mutex::new(Vec::<Value>::new()));
+    let heard = Arc::clone(&records);
+    let (url, topic) =
+        (format!("ws://127.0.0.1:{}/ws", crossbar.port()), site.address("hm-host-1.feeds.instance_"));
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let listener = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        runtime.expect("a runtime can be made").block_on(async {
+            let endpoint = campanile_ocs::client::Endpoint::Ws(url, "test_realm".into());
+            let client =
+                campanile_ocs::client::OcsClient::connect(endpoint, LONG).await.expect("it connects");
+            let bus = client.bus().expect("it is on the bus");
+            let _subscription = bus.subscribe(
+                &topic,
+                campanile_wamp::Match::Prefix,
+                Arc::new(move |event: campanile_wamp::net::client::Event| {
+                    let mut records = heard.lock().expect("nobody panics with it");
+                    records.extend(event.args.iter().map(campanile_wamp::Value::to_json));
+                }),
+            );
+            let _ = tokio::task::spawn_blocking(move || ended.recv()).await;
+        });
+    });
+    let host = start(args(&site, "state"));
+    until(&site, "sleeper", "down");
+    let up = json!(["start", "update", {"requests": [["sleeper", "up"]]}]);
+    bridge_call(site.port(), &site.address("hm-host-1.ops"), up).expect("it is started");
+    until(&site, "sleeper", "up");
+    let found = |feed: &str, is_so: &dyn Fn(&Value) -> bool| {
+        // Whoever looks has what it uses measured.
+        let _ = manager(&site);
+        let records = records.lock().expect("nobody panics with it");
+        records
+            .iter()
+            .filter(|record| record[1]["feed_name"] == feed)
+            .find(|record| is_so(&record[0]["sleeper"]))
+            .cloned()
+    };
+    let state = wait_for(LONG, "its state is recorded", || {
+        found("instance_states", &|block| block["data"]["up"] == json!([1]))
+    });
+    assert_eq!(state[0]["sleeper"]["data"]["wanted"], json!([1]));
+    assert_eq!(state[1]["record"], true);
+    let usage = wait_for(LONG * 2, "what it uses is recorded", || {
+        found("instance_usage", &|block| block["data"]["memory_bytes"][0].as_f64() > Some(100_000.0))
+    });
+    assert!(usage[0]["sleeper"]["data"]["cpu_share"][0].as_f64() < Some(0.5), "{usage}");
+    assert_eq!(
+        usage[0]["sleeper"]["influxdb_tags"]["cpu_share"],
+        json!({"_field": "cpu_share", "instance": "sleeper"})
+    );
+    let die = json!(["start", "die", {}]);
+    bridge_call(site.port(), &site.address("hm-host-1.ops"), die).expect("it is started");
+    assert_eq!(host.join().expect("no panic").expect("an orderly end"), ExitReason::Die);
+    drop(end);
+    listener.join().expect("no panic");
 }

@@ -3,10 +3,9 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use campanile_host::records;
+use campanile_host::model::Usage;
+use campanile_host::records::{self, Record};
 use campanile_ocs::agent::feed::{Feed, FeedSpec, Publisher};
-use campanile_wamp::Value;
-use serde_json::json;
 
 /// Formats a message of a feed as the publisher does, in both of its protocols, and checks it as a feed of OCS would.
 const PROGRAM: &str = r"
@@ -35,21 +34,22 @@ fn feed(name: &str) -> Feed {
 #[test]
 fn the_influxdb_publisher_of_ocs_stores_states_and_usage() {
     let Some(python) = campanile_testkit::python() else { return };
-    let child = |cpu_share: serde_json::Value| {
-        json!({"instance_id": "thermo 1,x", "next_action": "up", "target_state": "up", "restarts": 3,
-            "memory_bytes": 4096, "cpu_s": 1.5, "cpu_share": cpu_share})
+    let record = |cpu_share| Record {
+        instance_id: "thermo 1,x",
+        state: "up",
+        is_wanted: true,
+        restarts: 3,
+        usage: Some(Usage { processes: 2, memory_bytes: 4096, cpu_s: 1.5, cpu_share }),
     };
     let (mut states, mut usage) = (feed(records::STATES), feed(records::USAGE));
-    // The share is not known at the first look; what is not known is not recorded.
-    let children = [child(json!(null)), child(json!(0.25))];
-    let events: Vec<String> = children
-        .iter()
-        .flat_map(|child| records::of_child(child, 12.5))
-        .map(|(name, message)| {
-            let feed = if name == records::STATES { &mut states } else { &mut usage };
-            feed.event(Value::from(message)).unwrap().to_json().to_string()
-        })
-        .collect();
+    let mut events = Vec::new();
+    // Of an adopted one the share is not known at the first look. Tags are given once.
+    for (at, share) in [None, Some(0.25), Some(0.5)].into_iter().enumerate() {
+        let record = record(share);
+        events.push(states.event(record.states(at == 0, 12.5)).unwrap());
+        events.extend(record.usage(at == 1, 12.5).map(|message| usage.event(message).unwrap()));
+    }
+    let events: Vec<String> = events.iter().map(|event| event.to_json().to_string()).collect();
     let mut command = Command::new(python);
     command.args(["-c", PROGRAM]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = command.spawn().unwrap();
@@ -59,9 +59,11 @@ fn the_influxdb_publisher_of_ocs_stores_states_and_usage() {
     let lines = String::from_utf8(output.stdout).unwrap();
     let place = "HostManager,";
     let fields: Vec<&str> = lines.lines().map(|line| line.split(' ').nth(1).unwrap()).collect();
-    let first = ["state=\"up\"", "up=1i", "wanted=1i", "restarts=3i", "memory_bytes=4096.0", "cpu_s=1.5"];
-    let second = first.iter().copied().chain(["cpu_share=0.25"]);
-    assert_eq!(fields, first.iter().copied().chain(second).collect::<Vec<_>>());
+    let states = ["state=\"up\"", "up=1i", "wanted=1i", "restarts=3i"];
+    let usage = |share| ["memory_bytes=4096.0", "cpu_s=1.5", share];
+    let expected: Vec<&str> =
+        [&states[..], &states, &usage("cpu_share=0.25"), &states, &usage("cpu_share=0.5")].concat();
+    assert_eq!(fields, expected);
     for line in lines.lines() {
         assert!(line.starts_with(place) && line.contains("instance=thermo_1_x"), "{line}");
         assert!(line.ends_with(" 12500000000"), "{line}");

@@ -62,6 +62,12 @@ pub fn stat(pid: u32) -> Option<Stat> {
     parse_stat(&read(format!("/proc/{pid}/stat"))?)
 }
 
+/// Resident memory of a process, in pages (proc_pid_statm(5)).
+#[must_use]
+pub fn rss_pages(pid: u32) -> Option<u64> {
+    read(format!("/proc/{pid}/statm"))?.split(' ').nth(1)?.parse().ok()
+}
+
 fn parse_stat(line: &str) -> Option<Stat> {
     // The name stands in parentheses and may contain anything, parentheses and spaces too.
     let (before, after) = line.rsplit_once(')')?;

@@ -1,7 +1,7 @@
 //! What instances use of the machine: memory and CPU time of everything that they have started.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::cgroup;
 use super::proc_fs::{self, Stat};
@@ -29,14 +29,7 @@ pub fn measure(runners: &[Runner]) -> Vec<(Key, Usage)> {
     let mut without = Vec::new();
     for runner in runners {
         match &runner.group {
-            Some(group) => {
-                let stats: Vec<Stat> = cgroup::members(group).into_iter().filter_map(proc_fs::stat).collect();
-                let mut usage = sum(stats.iter());
-                if let Some(cpu_us) = cgroup::cpu_us(group) {
-                    usage.cpu_s = cpu_us as f64 / 1e6;
-                }
-                result.push((runner.key, usage));
-            }
+            Some(group) => result.push((runner.key, of_group(group))),
             None => without.push(runner),
         }
     }
@@ -45,6 +38,22 @@ pub fn measure(runners: &[Runner]) -> Vec<(Key, Usage)> {
         result.extend(by_descent(&without, &all));
     }
     result
+}
+
+/// The kernel adds up the CPU time of a group; of the processes only the memory is asked, the cheapest of questions.
+fn of_group(group: &Path) -> Usage {
+    let pids = cgroup::members(group).into_iter();
+    let Some(cpu_us) = cgroup::cpu_us(group) else {
+        let stats: Vec<Stat> = pids.filter_map(proc_fs::stat).collect();
+        return sum(stats.iter());
+    };
+    let page_bytes = rustix::param::page_size() as u64;
+    let usage = Usage { cpu_s: cpu_us as f64 / 1e6, ..Usage::default() };
+    pids.filter_map(proc_fs::rss_pages).fold(usage, |sum, pages| Usage {
+        processes: sum.processes + 1,
+        memory_bytes: sum.memory_bytes + pages * page_bytes,
+        ..sum
+    })
 }
 
 fn by_descent(runners: &[&Runner], all: &[Stat]) -> Vec<(Key, Usage)> {
