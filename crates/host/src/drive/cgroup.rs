@@ -4,10 +4,14 @@
 //! It needs no controllers, so the hybrid layout of systemd (version 2 at `/sys/fs/cgroup/unified`) is as good; limits
 //! need them.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
 
 use campanile_control::state_dir::file_name;
 
@@ -18,6 +22,8 @@ use super::tree::Owner;
 const PROCS: &str = "cgroup.procs";
 /// Control groups below an instance's own are followed no deeper (an agent may keep containers).
 const MAX_DEPTH: usize = 8;
+/// Of a directory without others in it the kernel counts two links: most groups need no listing.
+const LINKS_OF_A_LEAF: u64 = 2;
 /// Setting this variable to `0` keeps the manager from using control groups.
 pub const SWITCH: &str = "CAMPANILE_CGROUPS";
 
@@ -200,12 +206,15 @@ fn make(dir: &Path) -> io::Result<()> {
 /// The processes in a group and the groups below it.
 #[must_use]
 pub fn members(group: &Path) -> Vec<u32> {
-    let mut pids = Vec::new();
+    let mut found = Vec::new();
     walk(group, MAX_DEPTH, &mut |dir| {
-        let list = proc_fs::read(dir.join(PROCS)).unwrap_or_default();
-        pids.extend(list.lines().filter_map(|line| line.parse::<u32>().ok()));
+        found.extend(pids(&proc_fs::read(dir.join(PROCS)).unwrap_or_default()));
     });
-    pids
+    found
+}
+
+fn pids(list: &str) -> Vec<u32> {
+    list.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
 /// Kills everything in a group (Linux from 5.14 on; `false` where the kernel cannot).
@@ -223,9 +232,8 @@ pub fn remove(group: &Path) {
 
 /// Visits the groups below a group, then itself.
 fn walk(group: &Path, depth: usize, visit: &mut impl FnMut(&Path)) {
-    // Of a directory without others in it the kernel counts two links: most groups need no listing.
     if depth > 0
-        && fs::metadata(group).is_ok_and(|data| data.nlink() != 2)
+        && fs::metadata(group).is_ok_and(|data| data.nlink() != LINKS_OF_A_LEAF)
         && let Ok(entries) = fs::read_dir(group)
     {
         for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
@@ -235,11 +243,46 @@ fn walk(group: &Path, depth: usize, visit: &mut impl FnMut(&Path)) {
     visit(group);
 }
 
-/// The CPU time that a group has used, microseconds, those of its processes that have ended included.
-#[must_use]
-pub fn cpu_us(group: &Path) -> Option<u64> {
-    let text = proc_fs::read(group.join("cpu.stat"))?;
-    text.lines().find_map(|line| line.strip_prefix("usage_usec "))?.trim().parse().ok()
+/// The directory in which groups are, opened once for questions about many of them: the way down from the root costs more
+/// than the questions.
+#[derive(Debug)]
+pub struct Parent {
+    path: PathBuf,
+    dir: OwnedFd,
+}
+
+impl Parent {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// It is not there, or may not be opened.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { path: path.to_owned(), dir: rustix::fs::open(path, flags, Mode::empty())? })
+    }
+
+    /// The processes in the group `name` and the groups below it.
+    #[must_use]
+    pub fn members(&self, name: &OsStr) -> Vec<u32> {
+        match rustix::fs::statat(&self.dir, name, AtFlags::empty()) {
+            Ok(stat) if stat.st_nlink == LINKS_OF_A_LEAF => pids(&self.read(name, PROCS).unwrap_or_default()),
+            Ok(_) => members(&self.path.join(name)),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// The CPU time that the group `name` has used, microseconds, those of its processes that have ended included.
+    #[must_use]
+    pub fn cpu_us(&self, name: &OsStr) -> Option<u64> {
+        let text = self.read(name, "cpu.stat")?;
+        text.lines().find_map(|line| line.strip_prefix("usage_usec "))?.trim().parse().ok()
+    }
+
+    fn read(&self, name: &OsStr, file: &str) -> Option<String> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.dir, Path::new(name).join(file), flags, Mode::empty()).ok()?;
+        proc_fs::read_open(fs::File::from(file))
+    }
 }
 
 /// The group in which a process is, if it is one of this manager's, at whatever place an earlier one had it.

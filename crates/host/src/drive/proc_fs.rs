@@ -51,8 +51,13 @@ pub fn pids() -> Vec<u32> {
 
 /// A small file of the kernel's own. Their size is unknown to the system, and asking for it would only cost.
 pub(super) fn read(path: impl AsRef<Path>) -> Option<String> {
+    read_open(fs::File::open(path).ok()?)
+}
+
+/// The same of one that is open.
+pub(super) fn read_open(file: fs::File) -> Option<String> {
     let mut bytes = Vec::with_capacity(USUAL_BYTES);
-    fs::File::open(path).ok()?.take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
+    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
     String::from_utf8(bytes).ok()
 }
 

@@ -1,9 +1,10 @@
 //! What instances use of the machine: memory and CPU time of everything that they have started.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::cgroup;
+use super::cgroup::Parent;
 use super::proc_fs::{self, Stat};
 use super::tree::Leader;
 use crate::model::{Key, Usage};
@@ -27,11 +28,18 @@ pub struct Runner {
 pub fn measure(runners: &[Runner]) -> Vec<(Key, Usage)> {
     let mut result = Vec::with_capacity(runners.len());
     let mut without = Vec::new();
+    // All groups of one manager are in one directory; those that were adopted may be in another.
+    let mut parents: HashMap<&Path, Option<Parent>> = HashMap::new();
     for runner in runners {
-        match &runner.group {
-            Some(group) => result.push((runner.key, of_group(group))),
-            None => without.push(runner),
-        }
+        let Some((path, name)) =
+            runner.group.as_deref().and_then(|group| Some((group.parent()?, group.file_name()?)))
+        else {
+            without.push(runner);
+            continue;
+        };
+        let parent = parents.entry(path).or_insert_with(|| Parent::open(path).ok());
+        result
+            .push((runner.key, parent.as_ref().map_or_else(Usage::default, |parent| of_group(parent, name))));
     }
     if !without.is_empty() {
         let all: Vec<Stat> = proc_fs::pids().into_iter().filter_map(proc_fs::stat).collect();
@@ -41,9 +49,9 @@ pub fn measure(runners: &[Runner]) -> Vec<(Key, Usage)> {
 }
 
 /// The kernel adds up the CPU time of a group; of the processes only the memory is asked, the cheapest of questions.
-fn of_group(group: &Path) -> Usage {
-    let pids = cgroup::members(group).into_iter();
-    let Some(cpu_us) = cgroup::cpu_us(group) else {
+fn of_group(parent: &Parent, name: &OsStr) -> Usage {
+    let pids = parent.members(name).into_iter();
+    let Some(cpu_us) = parent.cpu_us(name) else {
         let stats: Vec<Stat> = pids.filter_map(proc_fs::stat).collect();
         return sum(stats.iter());
     };
