@@ -18,6 +18,7 @@ macro_rules! all_scenarios {
             scenarios::sets_are_collected_over_two_levels,
             scenarios::a_producer_that_goes_is_lost_and_found_again,
             scenarios::an_updater_is_deleted_only_when_it_is_stopped_and_idle,
+            scenarios::updates_that_are_left_out_or_find_nothing_new_are_counted,
             scenarios::a_store_takes_what_is_collected,
             scenarios::an_advertiser_is_taken_by_a_listener,
             scenarios::many_requests_are_answered_in_order_on_one_connection,

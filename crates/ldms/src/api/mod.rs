@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod plugin;
 pub mod producer;
 pub mod store;
+pub mod update_times;
 pub mod updater;
 mod value;
 

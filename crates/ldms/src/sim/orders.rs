@@ -18,10 +18,11 @@ resume NAMES                       let them go on
 crash NAMES                        end them as SIGKILL does
 restart NAMES                      start them again, without what they were told before
 late NAMES DURATION                answer every request so late (0s: no more)
+slow NAMES DURATION                let their sets be read so late (0s: no more)
 mute NAMES                         carry requests out and do not answer
 refuse NAMES ERRNO [COMMAND [N]]   refuse requests (one command; N times) with this error number
 reject NAMES [REASON]              refuse new connections
-behave NAMES                       end late, mute, refuse and reject
+behave NAMES                       end late, slow, mute, refuse and reject
 sets NAME                          the metric sets of a daemon, with their times
 coverage AGGREGATORS [DURATION]    how many of all sampled sets the aggregators have, not older than (3s)
 trace NAME                         the requests it has had, as ldmsd -L writes them (with --trace)";
@@ -79,10 +80,15 @@ fn order(fleet: &Fleet, line: &str) -> Result<Value, String> {
         "resume" => for_each(&|name| fleet.resume(name)),
         "crash" => for_each(&|name| fleet.crash(name)),
         "restart" => for_each(&|name| fleet.restart(name)),
-        "late" => {
-            let late = duration(rest.get(1).ok_or("late: how late?")?)?;
+        "late" | "slow" => {
+            let late = duration(rest.get(1).ok_or_else(|| format!("{verb}: how late?"))?)?;
             let late_us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
-            for_each(&|name| fleet.faults(name, |faults| faults.late_us = late_us))
+            for_each(&|name| {
+                fleet.faults(name, |faults| match *verb {
+                    "late" => faults.late_us = late_us,
+                    _ => faults.late_reads_us = late_us,
+                })
+            })
         }
         "mute" => for_each(&|name| fleet.faults(name, |faults| faults.mute = true)),
         "refuse" => {

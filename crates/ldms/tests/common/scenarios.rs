@@ -14,6 +14,7 @@ use campanile_ldms::api::producer::{
     ProducerState,
 };
 use campanile_ldms::api::store::{StrgpAdd, StrgpStart, StrgpStatus};
+use campanile_ldms::api::update_times::{SetTimes, UpdateTimeStats};
 use campanile_ldms::api::updater::{UpdtrAdd, UpdtrDel, UpdtrPrdcrAdd, UpdtrStart, UpdtrStatus, UpdtrStop};
 use campanile_ldms::api::{Micros, Request};
 use campanile_ldms::auth::Peer;
@@ -224,6 +225,54 @@ pub(crate) async fn an_updater_is_deleted_only_when_it_is_stopped_and_idle(site:
     site.resume("s");
     wait_for("the deletion", || async { (tell(&l1, "updtr_del name=u").await.0 == 0).then_some(()) }).await;
     assert_eq!(refused(&l1, &UpdtrDel { name: name("u") }).await, errno::ENOENT);
+}
+
+/// The figures of the set `s/m` of the producer `s` under the updater `u`.
+async fn times(client: &Client, reset: bool) -> SetTimes {
+    let call = UpdateTimeStats { name: Some(name("u")), summary: true, reset };
+    let times = client.call(&call).await.unwrap();
+    let sets = times.updaters["u"].producers.get("s");
+    sets.and_then(|sets| sets.get("s/m")).copied().unwrap_or_default()
+}
+
+pub(crate) async fn updates_that_are_left_out_or_find_nothing_new_are_counted(site: &Site) {
+    let (at, _) = sampler(site, "s").await;
+    let l1 = connect(&site.start("l1").await).await;
+    // Five times as often as the set is sampled.
+    let interval = Micros(200_000);
+    l1.call(&UpdtrAdd { name: name("u"), interval, ..UpdtrAdd::default() }).await.unwrap();
+    let none = l1.call(&UpdateTimeStats::default()).await.unwrap();
+    assert!(none.updaters["u"].producers.is_empty(), "with a comma too many in real answers");
+    l1.call(&producer("s", &at)).await.unwrap();
+    l1.call(&PrdcrStart { name: name("s"), reconnect: None }).await.unwrap();
+    in_state(&l1, "s", ProducerState::Connected).await;
+    l1.call(&UpdtrPrdcrAdd { name: name("u"), regex: name(".*") }).await.unwrap();
+    l1.call(&UpdtrStart { name: name("u"), ..UpdtrStart::default() }).await.unwrap();
+    let early =
+        wait_for("updates", || async { Some(times(&l1, false).await).filter(|times| times.updates >= 10) })
+            .await;
+    assert!(early.oversampled > early.updates / 2 && early.oversampled < early.updates, "{early:?}");
+    assert!(early.mean_us <= early.max_us, "{early:?}");
+    // Its producer hangs: an update is under way for as long as it does, and those that fall due are left out.
+    site.hang("s").await;
+    let hung = wait_for("updates that are left out", || async {
+        Some(times(&l1, false).await).filter(|times| times.skipped >= early.skipped + 3)
+    })
+    .await;
+    assert!(hung.updates <= early.updates + 3, "{early:?} {hung:?}");
+    site.resume("s");
+    let last = wait_for("the next update", || async {
+        Some(times(&l1, false).await).filter(|times| times.updates > hung.updates)
+    })
+    .await;
+    assert!(last.max_us >= 400_000.0, "as long as it hung: {last:?}");
+    times(&l1, true).await;
+    let reset = times(&l1, false).await;
+    assert!(reset.updates < last.updates && reset.skipped < last.skipped, "{last:?} {reset:?}");
+    assert_eq!(
+        refused(&l1, &UpdateTimeStats { name: Some(name("v")), ..UpdateTimeStats::default() }).await,
+        errno::ENOENT
+    );
 }
 
 pub(crate) async fn a_store_takes_what_is_collected(site: &Site) {

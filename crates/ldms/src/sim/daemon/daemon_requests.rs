@@ -126,7 +126,6 @@ impl Daemon {
             | RequestId::STREAM_SUBSCRIBE
             | RequestId::STREAM_UNSUBSCRIBE
             | RequestId::LOGROTATE
-            | RequestId::STATS_RESET
             | RequestId::SET_SEC_MOD
             | RequestId::SET_UDATA_REGEX
             | RequestId::OPTION
@@ -139,6 +138,15 @@ impl Daemon {
             | RequestId::BANNER
             | RequestId::STORAGE_THREADS
             | RequestId::STORAGE_QUEUE => Ok(Answer::Done),
+            RequestId::STATS_RESET => {
+                let names = self.args(message).get(AttrId::STRING);
+                let is_update =
+                    |names: String| names.split(',').any(|one| one.eq_ignore_ascii_case("update"));
+                if names.is_none_or(is_update) {
+                    self.reset_updates();
+                }
+                Ok(Answer::Done)
+            }
             RequestId::DAEMON_NAME => {
                 if let Some(name) = self.args(message).get(AttrId::NAME) {
                     self.options.name = name;

@@ -20,6 +20,8 @@ pub struct FailRule {
 pub struct Faults {
     /// How late every answer is, in microseconds.
     pub late_us: u64,
+    /// How late it lets others read its sets, in microseconds: their updates take so long.
+    pub late_reads_us: u64,
     /// Requests that are refused.
     pub fail: Vec<FailRule>,
     /// New connections are refused with this reason.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::Daemon;
-use super::answer::json;
 use crate::api::producer::ProducerState;
 
 /// What is counted, under the names that `xprt_stats` has for it.
@@ -53,7 +52,8 @@ impl Figures {
     }
 }
 
-const HISTOGRAM: &str = "{\"n_warmup\":10,\"warmup_count\":0,\"warmup_in_progress\":true}";
+/// ldmsd counts ten values before it draws a histogram; a simulated daemon never comes to that.
+pub(super) const HISTOGRAM: &str = "{\"n_warmup\":10,\"warmup_count\":0,\"warmup_in_progress\":true}";
 
 impl Daemon {
     pub(super) fn set_stats(&self) -> String {
@@ -168,12 +168,6 @@ impl Daemon {
             worker("ldmsd_wkr_0"),
             worker("str:wrk:0"),
         )
-    }
-
-    /// Time that updates take, per updater; ldmsd leaves a comma before the closing brace.
-    pub(super) fn update_time_stats(&self) -> String {
-        let row = |name: &String| format!("\"{}\":{{\"histogram\":{HISTOGRAM},}}", json(name));
-        format!("{{{}}}", self.updaters.keys().map(row).collect::<Vec<_>>().join(","))
     }
 
     /// The parts of the daemon that log, and how much.

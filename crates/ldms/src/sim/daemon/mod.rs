@@ -30,6 +30,7 @@ mod sets;
 mod stores;
 mod subscribe;
 mod trace;
+mod update_times;
 mod updaters;
 
 pub use fault::{FailRule, Faults};
@@ -158,6 +159,8 @@ enum Timer {
     Push { sampler: String, generation: u64 },
     /// An answer that was held back.
     Late { conn: ConnId, records: Vec<Bytes> },
+    /// A read of a set that was held back.
+    LateRead { conn: ConnId, token: (u32, u64), key: u32, addr: u64, len: u32 },
     /// The daemon begins to listen.
     Ready,
 }
@@ -351,6 +354,10 @@ impl Daemon {
                 }
                 Timer::Push { sampler, generation } => self.push_due(&sampler, generation),
                 Timer::Late { conn, records } => self.put_records(conn, records),
+                Timer::LateRead { conn, token, key, addr, len } => {
+                    self.answer_read(conn, token, key, addr, len);
+                    self.flush(conn);
+                }
                 Timer::Ready => self.ready(),
             }
         }

@@ -6,6 +6,7 @@ use super::answer::{Answer, Handled, json};
 use super::figures::Op;
 use super::producers::not_found;
 use super::sets::{Contents, Set, SetInfo};
+use super::update_times::Updates;
 use super::updaters::{Push, Schedule};
 use super::{ConnId, Daemon};
 use crate::wire::dir::{self, DirEntry};
@@ -57,6 +58,8 @@ pub(super) struct ProducerSet {
     remote_id: u64,
     last_generation: u64,
     push_registered: bool,
+    /// What became of its updates.
+    pub(super) updates: Updates,
 }
 
 /// A lookup under way.
@@ -132,6 +135,7 @@ impl Daemon {
             remote_id: 0,
             last_generation: 0,
             push_registered: false,
+            updates: Updates::default(),
         };
         owner.sets.insert(entry.name.clone(), set);
         self.schedule_set(producer, &entry.name);
@@ -211,6 +215,7 @@ impl Daemon {
                 self.send(conn, &Message::Lookup { xid, flags: 0, path: name.to_owned() });
             }
             SetState::Ready if push != Push::No => {
+                set.updates.begin(now_us);
                 if !std::mem::replace(&mut set.push_registered, true) {
                     let remote_id = set.remote_id;
                     self.register_push(conn, remote_id, name, push);
@@ -218,6 +223,7 @@ impl Daemon {
             }
             SetState::Ready if now_us.saturating_sub(set.looked_up_us) >= settle_us => {
                 set.state = SetState::Updating;
+                set.updates.begin(now_us);
                 let whole = self.sets.get(name).is_none_or(Set::needs_meta) || set.array_cardinality != 1;
                 let (offset, len) = if whole {
                     (0, set.meta_len.saturating_add(set.data_len.saturating_mul(set.array_cardinality)))
@@ -230,8 +236,9 @@ impl Daemon {
                 }
                 self.read(conn, producer, name, Some(updater.to_owned()), (key, addr, len));
             }
-            // An update that is still under way is skipped.
-            SetState::Ready | SetState::Lookup | SetState::Updating => {}
+            // While one is still under way, the next is left out.
+            SetState::Updating => set.updates.skip(),
+            SetState::Ready | SetState::Lookup => {}
         }
     }
 
@@ -326,6 +333,7 @@ impl Daemon {
             return;
         }
         set.state = SetState::Ready;
+        set.updates.end(now_us);
         if status != 0 {
             return;
         }
@@ -338,6 +346,8 @@ impl Daemon {
         let fresh = sample.consistent && sample.generation != set.last_generation;
         if fresh {
             set.last_generation = sample.generation;
+        } else if sample.consistent {
+            set.updates.oversample();
         }
         self.mirror(&read.set, meta, Some(data));
         if fresh {
@@ -353,6 +363,7 @@ impl Daemon {
         if flags & PUSH_MORE != 0 || bytes.is_empty() {
             return;
         }
+        let now_us = self.now_us;
         let Some(set) = self.producer_set(&producer, &name) else { return };
         let meta_len = set.meta_len as usize;
         let (meta, data) = match offset as usize {
@@ -361,7 +372,10 @@ impl Daemon {
             _ => return,
         };
         let Ok(sample) = Sample::decode(&data) else { return };
-        if sample.generation != set.last_generation {
+        set.updates.end(now_us);
+        if sample.generation == set.last_generation {
+            set.updates.oversample();
+        } else {
             set.last_generation = sample.generation;
             self.mirror(&name, meta, Some(data));
             self.updated(&producer, &name);

@@ -124,8 +124,15 @@ impl Daemon {
         }
     }
 
-    /// Answers a remote read.
+    /// Answers a remote read, at once unless it is told to be late.
     pub(super) fn serve_read(&mut self, id: ConnId, token: (u32, u64), key: u32, addr: u64, len: u32) {
+        match self.faults.late_reads_us {
+            0 => self.answer_read(id, token, key, addr, len),
+            late_us => self.after(late_us, Timer::LateRead { conn: id, token, key, addr, len }),
+        }
+    }
+
+    pub(super) fn answer_read(&mut self, id: ConnId, token: (u32, u64), key: u32, addr: u64, len: u32) {
         let (status, data) = match self.readable_range(key, addr, len) {
             Ok(data) => (0, data),
             Err(status) => (status, Bytes::new()),

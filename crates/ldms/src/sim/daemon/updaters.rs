@@ -75,7 +75,7 @@ pub(super) struct Updater {
     /// What producers that come later are added by (only advertised ones are).
     filters: Vec<Expression>,
     /// Expressions, and whether they are for schemas.
-    matches: Vec<(Expression, bool)>,
+    pub(super) matches: Vec<(Expression, bool)>,
     /// Updates under way.
     pub(super) in_flight: usize,
     generation: u64,
@@ -121,7 +121,7 @@ impl Daemon {
             RequestId::UPDTR_STATUS | RequestId::UPDTR_MATCH_LIST | RequestId::UPDTR_TASK => {
                 self.show_updaters(id, message)
             }
-            RequestId::UPDATE_TIME_STATS => Ok(Answer::Json(self.update_time_stats())),
+            RequestId::UPDATE_TIME_STATS => self.update_time_stats(message),
             _ => Err(refuse(errno::ENOSYS, "The request is not implemented")),
         }
     }
