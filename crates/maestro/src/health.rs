@@ -59,13 +59,15 @@ pub fn judge(performance: &Performance) -> Vec<String> {
     {
         words.push(format!("answers slowly: {mean_ms:.0} ms on average"));
     }
+    let busy = performance.figures.as_ref().and_then(busiest_thread_percent);
+    words.extend(performance.late.words(busy));
     let Some(figures) = &performance.figures else { return words };
     if let Some(percent) = memory_percent(figures)
         && percent > MEMORY_SCARCE_PERCENT
     {
         words.push(format!("memory for sets is {percent:.0} % used; start it with more (-m)"));
     }
-    if let Some(percent) = busiest_thread_percent(figures)
+    if let Some(percent) = busy
         && percent > THREAD_BUSY_PERCENT
     {
         words.push(format!("a thread is {percent:.0} % busy; updates will come late"));
@@ -85,9 +87,10 @@ mod tests {
             threads: json!({"io_threads": [{"idle_us": 50, "active_us": 950}, {"idle_us": 900, "active_us": 100}]}),
             producers: Value::Null,
         };
-        let performance = Performance { latency_ms: Some((10.0, 300.0)), figures: Some(figures) };
+        let performance =
+            Performance { latency_ms: Some((10.0, 300.0)), figures: Some(figures), ..Performance::default() };
         let words = judge(&performance).join("; ");
         assert!(words.contains("300 ms") && words.contains("98 %") && words.contains("95 %"), "{words}");
-        assert!(judge(&Performance { latency_ms: Some((1.0, 1.0)), figures: None }).is_empty());
+        assert!(judge(&Performance { latency_ms: Some((1.0, 1.0)), ..Performance::default() }).is_empty());
     }
 }

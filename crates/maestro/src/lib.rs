@@ -7,7 +7,7 @@
 //!   figures.
 //! * [`model`]: the nouns of the manager, made from a cluster configuration; [`seen`]: what daemons say they have.
 //! * [`balance`]: which aggregator carries what. [`plan`]: the requests one daemon needs. [`conductor`]: health, balance
-//!   and plans of all daemons together; [`coverage`], [`desired`], [`health`]. All pure.
+//!   and plans of all daemons together; [`coverage`], [`desired`], [`health`], [`late`]. All pure.
 //! * [`observe`]: looks at daemons; [`link`]: one live connection to each; [`manager`]: the loop; [`state`]: what
 //!   outlives it. [`source`]: where the configuration comes from; [`board`]: several managers of one cluster.
 //! * [`starter`]: starts and stops daemons of this machine, and others through their HostManagers.
@@ -23,6 +23,7 @@ pub mod desired;
 pub mod generate;
 pub mod health;
 pub mod keys;
+pub mod late;
 pub mod link;
 pub mod manager;
 pub mod metrics;

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use campanile_ldms::api::update_times::UpdateTimes;
 use campanile_ldms::auth;
 use campanile_ldms::client::{Client, ConnectError, Endpoint, Options, RequestError};
 use campanile_ldms::wire::ids::AttrId;
@@ -17,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use crate::conductor::{DueLook, Look, Outcome};
 use crate::model::Control;
-use crate::observe::{self, Figures, Parts, Producers, Pulse, Role};
+use crate::observe::{self, Figures, MAX_MATCHED, Parts, Producers, Pulse, Role};
 use crate::plan::{Step, Touched, names_of, touches};
 
 /// How daemons are watched.
@@ -35,6 +36,8 @@ pub struct Watch {
     pub figures: Duration,
     /// How often coverage is measured at the top.
     pub coverage: Duration,
+    /// How often aggregators are asked what became of their updates, which is judged from one answer to the next.
+    pub updates: Duration,
 }
 
 impl Default for Watch {
@@ -46,6 +49,7 @@ impl Default for Watch {
             look: Duration::from_secs(10),
             figures: Duration::from_secs(10),
             coverage: Duration::from_secs(1),
+            updates: Duration::from_secs(30),
         }
     }
 }
@@ -90,6 +94,17 @@ pub enum Report {
     Figures(Figures),
     /// Sets at the top, with the times of their samples.
     Samples(Vec<(String, u64)>),
+    /// What became of the updates of an aggregator.
+    Updates(UpdateTimes),
+}
+
+impl Report {
+    fn look(&self) -> Option<&Look> {
+        match self {
+            Self::Up(look) | Self::Seen(look) | Self::Looked(look) | Self::Done(_, look) => Some(look),
+            _ => None,
+        }
+    }
 }
 
 /// The sender's end of a link; the task ends when it is dropped.
@@ -191,6 +206,7 @@ impl Task {
         };
         let (mut probes, mut looks) = (every(self.watch.probe), every(self.watch.look));
         let (mut figures, mut coverage) = (every(self.watch.figures), every(self.watch.coverage));
+        let (mut updates, mut matched) = (every(self.watch.updates), 0);
         // Everything at once: the first look also is the first probe.
         let mut work: Option<Work> = Some(full_look(client, self.role, Report::Up));
         let mut side: Option<Work> = None;
@@ -226,6 +242,7 @@ impl Task {
                             if let Report::Up(_) = &report {
                                 (up, hung, strikes) = (true, false, 0);
                             }
+                            matched = report.look().and_then(observe::matched).unwrap_or(matched);
                             self.report(report).await?;
                         }
                         // The probes tell that it hangs; here only the order has no answer.
@@ -274,6 +291,9 @@ impl Task {
                 _ = looks.tick() => look_due = true,
                 _ = figures.tick(), if up && side.is_none() => side = Some(ask_figures(client)),
                 _ = coverage.tick(), if up && side.is_none() && self.role.top => side = Some(ask_samples(client)),
+                _ = updates.tick(), if up && side.is_none() && self.role.aggregates && matched <= MAX_MATCHED => {
+                    side = Some(ask_updates(client));
+                }
             }
             if hung && !up && work.is_none() && probing.is_none() && strikes == 0 {
                 // It has answered again: what it was told in between is done or refused by now.
@@ -361,6 +381,11 @@ fn ask_figures(client: &Client) -> Work {
 fn ask_samples(client: &Client) -> Work {
     let client = client.clone();
     Box::pin(async move { observe::samples(&client).await.map(Report::Samples) })
+}
+
+fn ask_updates(client: &Client) -> Work {
+    let client = client.clone();
+    Box::pin(async move { observe::updates(&client).await.map(Report::Updates) })
 }
 
 /// Sends the steps, all at once and in order, and looks at what they touch.

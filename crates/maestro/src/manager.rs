@@ -1,6 +1,7 @@
 //! The loop: what links report goes to the conductor, what the conductor orders goes to the links.
 
 mod core;
+mod updates;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +13,9 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
-use crate::conductor::{Conductor, Health, Settings};
+use crate::conductor::{Conductor, Event, Health, Settings};
 use crate::coverage::{self, Coverage, Expected, Newest};
+use crate::late::Late;
 use crate::link::{Command, Link, Report, Watch};
 use crate::model::{Desired, Name};
 use crate::observe::{Figures, Role};
@@ -68,6 +70,8 @@ struct Core {
     requests: u64,
     /// How often an operator has asked to even the load.
     levels: u64,
+    /// Events beside those of the conductor.
+    news: Vec<Event>,
 }
 
 /// How well a daemon does.
@@ -77,6 +81,10 @@ pub struct Performance {
     pub latency_ms: Option<(f64, f64)>,
     /// Its own figures.
     pub figures: Option<Figures>,
+    /// What becomes of its updates, where it is an aggregator.
+    pub late: Late,
+    /// When an updater or a plugin of it was last told something, monotonic milliseconds.
+    pub told_ms: u64,
 }
 
 fn unix_us() -> u64 {
@@ -129,6 +137,7 @@ impl Manager {
             orders: 0,
             requests: 0,
             levels: 0,
+            news: Vec::new(),
         };
         let inner = Inner {
             core: Mutex::new(core),
@@ -294,6 +303,7 @@ impl Manager {
             "sets": sets,
             "refusals": refusals,
             "performance": core.performance_of(at),
+            "judgement": crate::health::judge(&core.performance[at]),
         }))
     }
 

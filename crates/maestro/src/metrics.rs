@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -17,10 +18,58 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest request, bytes.
 const MAX_REQUEST: usize = 8 * 1024;
 
+type Labels = Vec<(&'static str, String)>;
+
+/// How well aggregators do. What one has not said yet is left out.
+fn aggregator_figures(manager: &Manager, registry: &mut Registry) {
+    type Share = Gauge<f64, std::sync::atomic::AtomicU64>;
+    let (answer, memory, busy) = (
+        Family::<Labels, Share>::default(),
+        Family::<Labels, Share>::default(),
+        Family::<Labels, Share>::default(),
+    );
+    let (mean, longest) = (Family::<Labels, Share>::default(), Family::<Labels, Share>::default());
+    let (sets, late) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
+    let (updates, overruns, oversampled) = (
+        Family::<Labels, Counter>::default(),
+        Family::<Labels, Counter>::default(),
+        Family::<Labels, Counter>::default(),
+    );
+    for figures in manager.figures() {
+        let labels = vec![("aggregator", figures.name.to_string())];
+        let gauge = |family: &Family<Labels, Share>, value: Option<f64>| {
+            if let Some(value) = value {
+                family.get_or_create(&labels).set(value);
+            }
+        };
+        gauge(&answer, figures.answer_ms);
+        gauge(&memory, figures.memory_percent);
+        gauge(&busy, figures.busy_percent);
+        let Some(of) = figures.updates else { continue };
+        gauge(&mean, Some(of.mean_ms));
+        gauge(&longest, Some(of.max_ms));
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        sets.get_or_create(&labels).set(number(of.sets));
+        late.get_or_create(&labels).set(number(of.late_sets));
+        updates.get_or_create(&labels).inc_by(of.updates);
+        overruns.get_or_create(&labels).inc_by(of.overruns);
+        oversampled.get_or_create(&labels).inc_by(of.oversampled);
+    }
+    registry.register("answer_ms", "Mean time of an aggregator to the answer of a probe", answer);
+    registry.register("memory_used_percent", "Share of its memory for sets that an aggregator uses", memory);
+    registry.register("busiest_thread_percent", "Share of its time that the busiest thread works", busy);
+    registry.register("update_mean_ms", "Mean time of an update since its producer was connected", mean);
+    registry.register("update_max_ms", "Longest update since its producer was connected", longest);
+    registry.register("sets_updated", "Sets that the updaters of an aggregator have", sets);
+    registry.register("late_sets", "Those of them that are late", late);
+    registry.register("updates", "Updates that ended", updates);
+    registry.register("overruns", "Updates left out because the one before had not ended", overruns);
+    registry.register("oversampled", "Updates that found no new sample, for whatever reason", oversampled);
+}
+
 /// The metrics as Prometheus reads them.
 #[must_use]
 pub fn render(manager: &Manager) -> String {
-    type Labels = Vec<(&'static str, String)>;
     let mut registry = Registry::with_prefix("campanile_ldms");
     let percent = Gauge::<f64, std::sync::atomic::AtomicU64>::default();
     let (expected, fresh) = (Gauge::<i64>::default(), Gauge::<i64>::default());
@@ -51,6 +100,7 @@ pub fn render(manager: &Manager) -> String {
     registry.register("assigned", "Units assigned to an aggregator", assigned);
     registry.register("connected", "Producers an aggregator is connected to", connected);
     registry.register("aggregator_up", "Whether an aggregator answers", up);
+    aggregator_figures(manager, &mut registry);
     let (orders, requests) = manager.sent();
     let sent = Family::<Labels, Gauge>::default();
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);

@@ -5,6 +5,7 @@ use campanile_ldms::api::daemon::{CfgCntr, PrdcrStats, SetStats, ThreadStats};
 use campanile_ldms::api::plugin::{PluginSets, PluginStatus};
 use campanile_ldms::api::producer::{PrdcrSetStatus, PrdcrStatus, Producer, SetStatus};
 use campanile_ldms::api::store::StrgpStatus;
+use campanile_ldms::api::update_times::{UpdateTimeStats, UpdateTimes};
 use campanile_ldms::api::updater::{UpdtrMatchList, UpdtrStatus};
 use campanile_ldms::api::{Call, Request, Response};
 use campanile_ldms::client::{Client, RequestError};
@@ -225,6 +226,29 @@ pub async fn figures(client: &Client) -> Result<Figures, RequestError> {
     let mut values = values.into_iter();
     let mut next = || values.next().unwrap_or_default();
     Ok(Figures { sets: next(), threads: next(), producers: next() })
+}
+
+/// Pairs of a match and a producer that an aggregator may have to be asked what became of its updates: its answer names
+/// them all, about ten bytes each, beside the sets.
+pub const MAX_MATCHED: usize = 100_000;
+
+/// How many pairs of a match and a producer the updaters of a look have; none when it was not for updaters.
+#[must_use]
+pub fn matched(look: &Look) -> Option<usize> {
+    let (updaters, matches) = (look.updaters.as_ref()?, look.matches.as_ref()?);
+    let of =
+        |name: &str| matches.iter().find(|entry| entry.name == name).map_or(0, |entry| entry.matches.len());
+    Some(updaters.iter().map(|updater| of(&updater.name) * updater.producers.len()).sum())
+}
+
+/// Asks an aggregator what became of its updates; one that does not know gives nothing.
+///
+/// # Errors
+/// When the daemon does not answer.
+pub async fn updates(client: &Client) -> Result<UpdateTimes, RequestError> {
+    let call = UpdateTimeStats { summary: true, ..UpdateTimeStats::default() };
+    let answer = client.request(call.request()).await?;
+    Ok(read(&call, &answer).unwrap_or_default())
 }
 
 /// The newest sample of each set that an aggregator has, microseconds since the epoch.

@@ -15,7 +15,8 @@ use crate::manager::Manager;
 
 /// The record feed of coverage: `percent`, `expected`, `fresh`.
 pub const COVERAGE_FEED: &str = "coverage";
-/// The record feed of load: for each aggregator the units it carries, and the producers it is connected to.
+/// The record feed of load: for each aggregator the units it carries, the producers it is connected to, the sets that are
+/// late to it, and the updates it has left out because the one before had not ended.
 pub const LOAD_FEED: &str = "load";
 /// How often both are published.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
@@ -126,11 +127,15 @@ async fn run(context: &OpContext, manager: &Manager) -> Result<String, String> {
                 Value::from(json!({"block_name": "coverage", "timestamp": timestamp, "data": data})),
             );
         }
+        let figures = manager.figures();
         for group in manager.with(|conductor| conductor.groups()) {
             for member in group.members {
                 let name = field_name(&member.daemon);
+                let own = figures.iter().find(|figures| figures.name == member.daemon);
+                let updates = own.and_then(|figures| figures.updates).unwrap_or_default();
                 let data = json!({
                     format!("{name}_assigned"): member.assigned, format!("{name}_connected"): member.connected,
+                    format!("{name}_late_sets"): updates.late_sets, format!("{name}_overruns"): updates.overruns,
                 });
                 let message = json!({"block_name": name, "timestamp": timestamp, "data": data});
                 let _ = agent.publish(LOAD_FEED, Value::from(message));

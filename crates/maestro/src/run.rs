@@ -209,6 +209,7 @@ fn options(args: &MaestroArgs, cluster: &crate::config::Cluster, daemons: usize)
         look: Duration::from_secs(10.max(many)),
         figures: Duration::from_secs(10.max(many)),
         coverage: Duration::from_secs((many / 10).max(1)),
+        updates: Duration::from_secs(30.max(many)),
     };
     let settings = Settings {
         settle_ms: moves.settle_ms,

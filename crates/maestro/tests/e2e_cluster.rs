@@ -24,6 +24,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "cluster/late.rs"]
+mod late;
 #[path = "cluster/managers.rs"]
 mod managers;
 #[path = "cluster/moves.rs"]

@@ -68,7 +68,10 @@ const PURE: [(&str, &[&str]); 5] = [
             "userdata",
         ],
     ),
-    ("maestro", &["balance", "board/wishes", "conductor", "config", "generate", "keys", "model", "seen"]),
+    (
+        "maestro",
+        &["balance", "board/wishes", "conductor", "config", "generate", "keys", "late", "model", "seen"],
+    ),
     (
         "ocs",
         &[

@@ -55,15 +55,17 @@ impl Core {
                 self.conductor.looked(order.daemon);
             }
         }
-        for event in self.conductor.take_events() {
+        for event in self.conductor.take_events().into_iter().chain(std::mem::take(&mut self.news)) {
             match event.kind {
-                "daemon-down" | "daemon-hung" | "refused" => {
+                "daemon-down" | "daemon-hung" | "refused" | updates::LATE => {
                     tracing::warn!(kind = event.kind, subject = %event.subject, "{}", event.text);
                 }
                 _ => tracing::info!(kind = event.kind, subject = %event.subject, "{}", event.text),
             }
             let kind = match event.kind {
-                "daemon-down" | "daemon-hung" | "daemon-up" => kinds::STATE,
+                "daemon-down" | "daemon-hung" | "daemon-up" | updates::LATE | updates::IN_TIME => {
+                    kinds::STATE
+                }
                 "refused" => kinds::ERROR,
                 other => other,
             };
@@ -82,9 +84,13 @@ impl Core {
                 self.conductor.up(at, now_ms);
                 self.conductor.look(at, look, now_ms);
             }
-            Report::Hung(reason) => self.conductor.hung(at, &reason, now_ms),
+            Report::Hung(reason) => {
+                self.conductor.hung(at, &reason, now_ms);
+                self.forget_updates(at);
+            }
             Report::Down(reason) => {
                 self.found.remove(&at);
+                self.forget_updates(at);
                 self.conductor.down(at, &reason, now_ms);
             }
             Report::Seen(look) => {
@@ -98,6 +104,7 @@ impl Core {
                 self.conductor.looked(at);
             }
             Report::Done(outcomes, look) => {
+                self.note_told(at, &outcomes, now_ms);
                 self.expected = None;
                 self.conductor.look(at, look, now_ms);
                 self.conductor.done(at, outcomes, now_ms);
@@ -108,6 +115,7 @@ impl Core {
                 *latency = Some((took_ms, mean_ms));
             }
             Report::Figures(figures) => self.performance[at].figures = Some(figures),
+            Report::Updates(times) => self.judge_updates(at, &times, now_ms),
             Report::Samples(list) => {
                 coverage::take_in(self.found.entry(at).or_default(), list, unix_us());
                 self.measure(now_ms);
@@ -158,6 +166,7 @@ impl Core {
             "memory_used_percent": performance.figures.as_ref().and_then(crate::health::memory_percent),
             "busiest_thread_percent": performance.figures.as_ref().and_then(crate::health::busiest_thread_percent),
             "sets": performance.figures.as_ref().and_then(|figures| figures.sets.get("active_count").cloned()),
+            "updates": self.updates_of(at),
         })
     }
 

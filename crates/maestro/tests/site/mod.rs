@@ -88,11 +88,42 @@ impl Daemons {
         }
     }
 
+    /// Lets the sets of a daemon be read so late, until the value is dropped. A real one stands still for that long again
+    /// and again.
+    pub(crate) fn slow(&self, name: &str, by: Duration) -> Slow<'_> {
+        match self {
+            Self::Simulated(fleet) => {
+                let late_us = u64::try_from(by.as_micros()).unwrap();
+                fleet.faults(name, |faults| faults.late_reads_us = late_us).unwrap();
+                Slow { daemons: self, name: name.to_owned(), pulse: None }
+            }
+            Self::Real(real) => {
+                Slow { daemons: self, name: name.to_owned(), pulse: Some(real.pulse(name, by)) }
+            }
+        }
+    }
+
     /// Starts again what has ended by itself.
     pub(crate) fn revive(&self) -> Vec<String> {
         match self {
             Self::Simulated(_) => Vec::new(),
             Self::Real(real) => real.revive(),
+        }
+    }
+}
+
+/// A daemon that is slow.
+pub(crate) struct Slow<'d> {
+    daemons: &'d Daemons,
+    name: String,
+    pulse: Option<real::Pulse>,
+}
+
+impl Drop for Slow<'_> {
+    fn drop(&mut self) {
+        self.pulse.take();
+        if let Daemons::Simulated(fleet) = self.daemons {
+            let _ = fleet.faults(&self.name, |faults| faults.late_reads_us = 0);
         }
     }
 }
@@ -183,6 +214,7 @@ pub(crate) fn quick() -> Options {
             strikes: 4,
             look: Duration::from_secs(3),
             coverage: Duration::from_millis(300),
+            updates: Duration::from_secs(3),
             ..Watch::default()
         },
         settings: Settings { settle_ms: 500, moves_per_s: 100.0, sync_ms: 3_000 },

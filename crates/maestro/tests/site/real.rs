@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -90,6 +91,23 @@ impl Real {
         self.signal(name, Signal::CONT);
     }
 
+    /// Stops a daemon for so long, again and again, until the value is dropped.
+    pub(crate) fn pulse(&self, name: &str, by: Duration) -> Pulse {
+        let pid = Pid::from_raw(i32::try_from(self.children.lock().unwrap()[name].id()).unwrap()).unwrap();
+        let (over, ended) = mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            loop {
+                kill_process(pid, Signal::STOP).unwrap();
+                let is_over = ended.recv_timeout(by) != Err(mpsc::RecvTimeoutError::Timeout);
+                kill_process(pid, Signal::CONT).unwrap();
+                if is_over || ended.recv_timeout(by / 5) != Err(mpsc::RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        });
+        Pulse { over: Some(over), thread: Some(thread) }
+    }
+
     /// Starts again what has ended by itself: real daemons do that (F11). Gives their names.
     pub(crate) fn revive(&self) -> Vec<String> {
         let mut ended = Vec::new();
@@ -103,6 +121,21 @@ impl Real {
             self.run(name);
         }
         ended
+    }
+}
+
+/// See [`Real::pulse`].
+pub(crate) struct Pulse {
+    over: Option<mpsc::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        self.over.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

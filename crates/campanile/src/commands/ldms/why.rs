@@ -52,6 +52,20 @@ pub(crate) fn render(daemon: &str, why: &serde_json::Value) -> String {
         let _ = write!(out, " ({reason})");
     }
     out.push('\n');
+    for judgement in why["judgement"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "  {}", text(judgement));
+    }
+    let updates = &why["performance"]["updates"];
+    if let Some(sets) = updates["sets"].as_u64() {
+        let _ = writeln!(
+            out,
+            "  updates {sets} sets, {} late; {} updates left out, {} without a new sample, {:.1} ms on average",
+            updates["late_sets"],
+            updates["overruns"],
+            updates["oversampled"],
+            updates["mean_ms"].as_f64().unwrap_or(0.0)
+        );
+    }
     for collector in why["collectors"].as_array().into_iter().flatten() {
         let found: Vec<String> = collector["found"]
             .as_array()
@@ -88,4 +102,30 @@ pub(crate) fn render(daemon: &str, why: &serde_json::Value) -> String {
         );
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_becomes_of_the_updates_of_an_aggregator_is_shown() {
+        let says = "updater all: 2 of 40 sets were late in the last minute (s-1/meminfo, s-2/meminfo): …";
+        let why = json!({
+            "health": "up", "reason": "", "judgement": [says],
+            "performance": {"updates": {"sets": 40, "late_sets": 2, "overruns": 12, "oversampled": 3, "mean_ms": 4.25}},
+        });
+        let text = render("l1-1", &why);
+        for part in [
+            "l1-1: up\n",
+            says,
+            "updates 40 sets, 2 late; 12 updates left out, 3 without a new sample, 4.2 ms",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        let sampler =
+            render("s-1", &json!({"health": "up", "judgement": [], "performance": {"updates": null}}));
+        assert_eq!(sampler, "s-1: up\n");
+    }
 }
