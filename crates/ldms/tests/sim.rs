@@ -91,6 +91,16 @@ async fn daemons_misbehave_as_they_are_told_and_behave_again() {
     assert_eq!(tell(&client, "daemon_status").await, 0);
     assert!(begin.elapsed() >= Duration::from_millis(190));
     done("late d-1 0s");
+    done("slow d-[1-2] 200ms");
+    for name in ["d-1", "d-2"] {
+        assert_eq!(
+            fleet.faults(name, |faults| faults.late_reads_us).unwrap(),
+            200_000,
+            "see the suite of Maestro"
+        );
+    }
+    done("behave d-2");
+    assert_eq!(fleet.faults("d-2", |faults| faults.late_reads_us).unwrap(), 0);
     done("mute d-1");
     let impatient = tokio::time::timeout(Duration::from_millis(200), client.call(&DaemonStatus {})).await;
     assert!(impatient.is_err(), "a mute daemon has answered");
@@ -105,7 +115,8 @@ async fn daemons_misbehave_as_they_are_told_and_behave_again() {
         ("hang d-[1-3]", "there is no daemon 'd-3'"),
         ("refuse d-1 many", "'many' is no error number"),
         ("refuse d-1 16 frobnicate", "'frobnicate' is no command of ldmsd"),
-        ("late d-1", "how late"),
+        ("late d-1", "late: how late"),
+        ("slow d-1", "slow: how late"),
         ("dance d-1", "is no order"),
     ] {
         let Outcome::Failed { error } = orders::carry_out(&fleet, order) else { panic!("{order}") };

@@ -316,10 +316,9 @@ impl Late {
         updaters.into_iter().filter(|(_, view)| view.late).map(|(name, _)| name).collect()
     }
 
-    /// Whether anything speaks against a set of this name.
-    #[must_use]
-    pub fn suspects(&self, set: &str) -> bool {
-        self.suspects.values().any(|suspect| suspect.set == set)
+    /// The sets that something speaks against.
+    pub fn suspects(&self) -> impl Iterator<Item = &str> {
+        self.suspects.values().map(|suspect| &*suspect.set)
     }
 
     /// The figures of all updates together; none before the first answer.
@@ -361,17 +360,15 @@ impl UpdaterView {
     }
 
     fn words(&self, name: &str, busy_percent: Option<f64>) -> String {
-        let were = if self.late_sets == 1 { "set was" } else { "sets were" };
+        let were = if self.late_sets == 1 { "was" } else { "were" };
         let more = if self.late_sets > self.examples.len() { ", …" } else { "" };
         let one = self.producers.iter().next().filter(|_| self.producers.len() == 1);
         let mut text = match self.late_sets == 1 && self.sets == 1 {
             true => format!("updater {name}: its only set was late {}", span(self.span_ms)),
-            false => format!(
-                "updater {name}: {} of {} {were} late {}",
-                self.late_sets,
-                self.sets,
-                span(self.span_ms)
-            ),
+            false => {
+                let (late, all) = (self.late_sets, self.sets);
+                format!("updater {name}: {late} of {all} sets {were} late {}", span(self.span_ms))
+            }
         };
         text.push_str(&format!(" ({}{more}): ", self.examples.join(", ")));
         let updates =

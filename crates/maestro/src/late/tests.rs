@@ -197,7 +197,7 @@ fn one_that_goes_away_is_forgotten_with_what_was_held_against_it() {
         agg.grow(&[0], (10, 20, 0));
         agg.ask(&mut well());
     }
-    assert!(agg.is_late() && agg.late.suspects("s-0/meminfo"));
+    assert!(agg.is_late() && agg.late.suspects().eq(["s-0/meminfo"]));
     assert_eq!(agg.late.forget(), ["all_agg"]);
     assert!(agg.late.totals().is_none() && agg.late.words(None).is_empty());
     assert!(agg.late.forget().is_empty());

@@ -1,5 +1,7 @@
 //! What becomes of the updates of aggregators: judged with what the manager knows of the cluster, and shown.
 
+use std::collections::HashSet;
+
 use campanile_ldms::api::update_times::UpdateTimes;
 
 use super::*;
@@ -22,11 +24,21 @@ struct Place<'c> {
     sampled: HashMap<usize, HashMap<Name, i64>>,
     /// The same of all samplers, and who they are, where it collects from aggregators.
     all: Option<HashMap<Name, (usize, i64)>>,
-    /// Aggregators below each producer that is one, and the longest interval of an updater on the way.
-    below: HashMap<usize, (BTreeSet<usize>, i64)>,
+    /// What is below each producer that is an aggregator.
+    below: HashMap<usize, Below<'c>>,
 }
 
-impl Place<'_> {
+/// What an aggregator of the top does not see: the aggregators below one that it collects from.
+struct Below<'c> {
+    /// The longest interval of an updater there, microseconds.
+    longest_us: i64,
+    /// Since when they are all as they are; none while one hangs.
+    calm_since_ms: Option<u64>,
+    /// The sets that something speaks against there.
+    suspects: HashSet<&'c str>,
+}
+
+impl<'c> Place<'c> {
     fn daemon_of(&self, producer: &str) -> Option<usize> {
         let desired = self.conductor.desired();
         desired.daemons[self.aggregator].member_of.iter().find_map(|(group, _)| {
@@ -58,13 +70,14 @@ impl Place<'_> {
         all.get(set).copied()
     }
 
-    /// The aggregators below one, and the longest interval at which sets come to it.
-    fn below(&mut self, aggregator: usize) -> &(BTreeSet<usize>, i64) {
-        let desired = self.conductor.desired();
+    fn below(&mut self, aggregator: usize) -> &Below<'c> {
+        let (conductor, performance) = (self.conductor, self.performance);
         self.below.entry(aggregator).or_insert_with(|| {
-            let (mut below, mut longest_us) = (BTreeSet::new(), 0);
+            let desired = conductor.desired();
+            let suspects = performance[aggregator].late.suspects().collect();
+            let mut below = Below { longest_us: 0, calm_since_ms: Some(0), suspects };
+            let (mut daemons, mut groups) = (BTreeSet::new(), BTreeSet::new());
             let mut ahead = vec![aggregator];
-            let mut groups = BTreeSet::new();
             while let Some(at) = ahead.pop() {
                 for (group, _) in &desired.daemons[at].member_of {
                     if !groups.insert(*group) {
@@ -72,16 +85,26 @@ impl Place<'_> {
                     }
                     let group = &desired.groups[*group];
                     let pulls = group.updaters.iter().filter(|updater| updater.mode == Mode::Pull);
-                    longest_us = pulls.map(|updater| updater.schedule.interval_us).fold(longest_us, i64::max);
+                    let intervals = pulls.map(|updater| updater.schedule.interval_us);
+                    below.longest_us = intervals.fold(below.longest_us, i64::max);
                     let aggregates = |daemon: &usize| !desired.daemons[*daemon].member_of.is_empty();
                     for daemon in group.producers.iter().filter_map(|p| p.daemon).filter(aggregates) {
-                        if below.insert(daemon) {
+                        if daemons.insert(daemon) {
                             ahead.push(daemon);
                         }
                     }
                 }
             }
-            (below, longest_us)
+            for daemon in daemons {
+                let (track, of) = (conductor.track(daemon), &performance[daemon]);
+                below.suspects.extend(of.late.suspects());
+                // What one that is down had has moved long ago; one that hangs may still offer it.
+                below.calm_since_ms = below
+                    .calm_since_ms
+                    .filter(|_| track.health != Health::Hung)
+                    .map(|since_ms| since_ms.max(track.since_ms).max(of.told_ms));
+            }
+            below
         })
     }
 
@@ -106,14 +129,7 @@ impl Ground for Place<'_> {
             since_ms = since_ms.max(self.calm(sampler)?);
         }
         if self.is_aggregator(daemon) {
-            for other in self.below(daemon).0.clone() {
-                let track = self.conductor.track(other);
-                // What one that is down had has moved long ago; one that hangs may still offer it.
-                if track.health == Health::Hung {
-                    return None;
-                }
-                since_ms = since_ms.max(track.since_ms).max(self.performance[other].told_ms);
-            }
+            since_ms = since_ms.max(self.below(daemon).calm_since_ms?);
         }
         Some(since_ms)
     }
@@ -122,7 +138,7 @@ impl Ground for Place<'_> {
         let daemon = self.daemon_of(producer)?;
         let (_, sampled_us) = self.sampler(daemon, set)?;
         let period_us = match self.is_aggregator(daemon) {
-            true => sampled_us.max(self.below(daemon).1),
+            true => sampled_us.max(self.below(daemon).longest_us),
             false => sampled_us,
         };
         u64::try_from(period_us).ok()
@@ -130,9 +146,7 @@ impl Ground for Place<'_> {
 
     fn is_late_below(&mut self, producer: &str, set: &str) -> bool {
         let daemon = self.daemon_of(producer).filter(|daemon| self.is_aggregator(*daemon));
-        let Some(daemon) = daemon else { return false };
-        let below = self.below(daemon).0.clone();
-        std::iter::once(daemon).chain(below).any(|daemon| self.performance[daemon].late.suspects(set))
+        daemon.is_some_and(|daemon| self.below(daemon).suspects.contains(set))
     }
 }
 
