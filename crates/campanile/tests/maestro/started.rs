@@ -1,7 +1,7 @@
 //! Aggregators of another host: the manager asks that host's HostManager for them, over the bus.
 
 use campanile_testkit::{
-    Daemon, Signal, TempSite, bridge_call, free_port, send_signal, wait_for, wait_until,
+    Daemon, Peers, Signal, TempSite, bridge_call, free_port, send_signal, wait_for, wait_until,
 };
 use serde_json::{Value, json};
 
@@ -48,12 +48,20 @@ fn pid(manager: &mut Daemon, name: &str) -> Option<u32> {
 
 #[test]
 fn aggregators_are_started_through_the_host_manager_of_their_host_and_configured_anew_after_a_crash() {
+    let Some(peers) = Peers::require() else { return };
     let mut cluster = Cluster::start_without(&L1);
     let instances: Vec<Value> = L1.iter().map(|name| instance(&cluster, name)).collect();
     let mut hosts = one_host(&instances);
     let maestro = TempSite::instance("Maestro", MAESTRO, &json!({"manage": "ignore"}));
-    hosts[HOST]["agent-instances"].as_array_mut().unwrap().push(maestro);
+    let all = hosts[HOST]["agent-instances"].as_array_mut().unwrap();
+    all.push(maestro);
+    // Nobody may do anything to the HostManager without the password that the site's access director knows.
+    all[0]["arguments"] = json!(["--access-policy", "director:access-dir"]);
+    let director = json!({"arguments": ["--config-file", "access.yaml"], "manage": "ignore"});
+    all.push(TempSite::instance("AccessDirector", "access-dir", &director));
     let host = Host { site: TempSite::new(free_port(), &hosts) };
+    let rules = "distrib_hashfunc: md5\npasswords:\n- {agent_class: HostManager, password_2: swordfish}\n";
+    std::fs::write(host.site.dir().join("access.yaml"), rules).unwrap();
     let _router = our_router(&host.site);
     let mut command = ours("host");
     command.args(host.site.args(HOST)).arg("--state-dir").arg(host.site.state_dir());
@@ -61,6 +69,14 @@ fn aggregators_are_started_through_the_host_manager_of_their_host_and_configured
     let mut manager = Daemon::spawn("campanile host", command);
     wait_until(PATIENCE, "the HostManager knows its instances", || {
         L1.iter().all(|name| host.child(name).is_some())
+    });
+
+    let mut command = peers.agent_command(&host.site, HOST, "access-dir");
+    command.current_dir(host.site.dir());
+    let _director = Daemon::spawn("access-dir", command);
+    wait_until(PATIENCE, "the director has spoken", || {
+        let api = bridge_call(host.site.port(), &host.site.address(MANAGER), json!(["get_api"]));
+        api.is_ok_and(|api| api["access_control"]["update_count"].as_i64().is_some_and(|count| count > 0))
     });
 
     let start = |names: &[&str]| {
@@ -71,7 +87,18 @@ fn aggregators_are_started_through_the_host_manager_of_their_host_and_configured
     let file = cluster.file();
     let mut command = campanile(&["maestro", "--prefix", "orion", "--file", path(&file)]);
     command.args(host.site.args(HOST)).args(["--instance-id", MAESTRO, "--state-dir"]).arg(cluster.state());
-    let _maestro = Daemon::spawn("campanile maestro", command);
+    let passwords = host.site.dir().join("passwords.yaml");
+    std::fs::write(&passwords, "- {agent_class: HostManager, password_2: tuna}\n").unwrap();
+    command.env("OCS_PASSWORDS_FILE", &passwords);
+    let mut maestro = Daemon::spawn("campanile maestro", command);
+    // The wrong password: it says so, and starts nothing.
+    let told = |words: &str| cluster.ldms(&["events", "-n", "1000"]).1.contains(words);
+    wait_until(PATIENCE, "the HostManager refuses", || told("does not set l1-1 up: "));
+    assert!(!told("was told to keep"), "{}", cluster.ldms(&["events", "-n", "1000"]).1);
+    assert_eq!(host.child("l1-1").unwrap()["target_state"], "down");
+    maestro.kill9();
+    std::fs::write(&passwords, "- {agent_class: HostManager, password_2: swordfish}\n").unwrap();
+    maestro.restart();
     cluster.covered();
     L1.iter().for_each(|name| host.wait_for(name, "up"));
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use campanile_ocs::client::{Action, Endpoint, OcsClient, Passwords};
+use campanile_ocs::client::{Endpoint, OcsClient, OpReply, Passwords};
+use campanile_ocs::codes::OpCode;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -152,13 +153,28 @@ async fn set(bus: Option<&Bus>, asked: &Asked, target: &str) -> Result<String, S
     let client = OcsClient::connect(bus.endpoint.clone(), TIMEOUT).await.map_err(|error| failed(&error))?;
     let client = client.with_passwords(bus.passwords.clone());
     let params = json!({ "requests": [[&*asked.instance, target]] });
-    let reply = client.op(&address, Action::Start, "update", params, None).await;
-    let reply = reply.map_err(|error| failed(&error));
+    let reply = client.run(&address, "update", params, Some(TIMEOUT)).await;
     // A connection of its own for every request: they are seldom.
     if let Some(bus) = client.bus() {
         bus.close().await;
     }
-    reply.map(|_| format!("{address} was told to keep {} {target}", asked.instance))
+    match reply {
+        Err(error) => Err(failed(&error)),
+        Ok(reply) => match refusal(&reply) {
+            Some(why) => Err(format!("{address} does not set {} {target}: {why}", asked.instance)),
+            None => Ok(format!("{address} was told to keep {} {target}", asked.instance)),
+        },
+    }
+}
+
+/// Why a request was not carried out, in the agent's words: it was refused, or its task failed or has not ended in time.
+fn refusal(reply: &OpReply) -> Option<String> {
+    if !reply.is_ok() {
+        return Some(reply.message.clone());
+    }
+    let session = reply.session.as_ref().filter(|session| session.code() == OpCode::Failed)?;
+    let last = session.messages.last().map(|(_, text)| text.clone());
+    Some(last.unwrap_or_else(|| "its task `update` failed".to_owned()))
 }
 
 #[cfg(test)]
