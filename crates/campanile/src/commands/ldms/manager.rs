@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use campanile_control::state_dir::{self, file_name};
 use campanile_maestro::run::{ADDRESS_FILE, CONTROL_SOCKET, ROLE};
-use campanile_ocs::client::{Action, Endpoint, OcsClient};
+use campanile_ocs::client::{Endpoint, OcsClient};
 use campanile_wamp::{Dict, Value};
 
 use crate::failure::Failure;
@@ -72,11 +72,12 @@ impl Manager {
     /// Runs one of its tasks to its end; gives what it says.
     pub(crate) async fn task(&self, task: &str, params: serde_json::Value) -> Result<String, Failure> {
         let failed = || format!("the manager does not carry out '{task}'");
-        let start = self.client.op(&self.address, Action::Start, task, params, None).await;
-        start.with_context(failed)?;
-        let patience = Some(ANSWER_TIMEOUT);
-        let end = self.client.op(&self.address, Action::Wait, task, serde_json::Value::Null, patience).await;
-        let session = end.with_context(failed)?.session;
+        let reply =
+            self.client.run(&self.address, task, params, Some(ANSWER_TIMEOUT)).await.with_context(failed)?;
+        if !reply.is_ok() {
+            return Err(anyhow::anyhow!("{}: {}", failed(), reply.message).into());
+        }
+        let session = reply.session;
         let Some(session) = session else { return Err(anyhow::anyhow!(failed()).into()) };
         // The last message of a task is OCS's own, about the end of it.
         let own = session.messages.iter().rev().find(|(_, text)| !text.starts_with("Status is now"));
