@@ -104,8 +104,7 @@ pub struct UpdaterView {
     /// Those that are late.
     pub late_sets: usize,
     /// Those that may be about to be.
-    #[serde(skip)]
-    suspected: usize,
+    pub suspected: usize,
     /// Whether it counts as late.
     pub late: bool,
     /// Updates of those that were left out, over the time of the last two judgements of each.

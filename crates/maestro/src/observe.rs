@@ -217,8 +217,9 @@ pub struct Figures {
 /// # Errors
 /// When the daemon does not answer.
 pub async fn figures(client: &Client) -> Result<Figures, RequestError> {
+    // The summary of sets says nothing of memory.
     let requests =
-        vec![SetStats { summary: true }.request(), ThreadStats::default().request(), PrdcrStats {}.request()];
+        vec![SetStats::default().request(), ThreadStats::default().request(), PrdcrStats {}.request()];
     let mut values = Vec::with_capacity(requests.len());
     for answer in client.request_all(requests).await {
         values.push(answer?.json().unwrap_or_default());

@@ -147,7 +147,7 @@ calls! {
 
     /// Figures about sets as a whole.
     SetStats = SET_STATS {
-        /// Leave the list of sets out.
+        /// Leave memory and load out: only how many sets there are.
         summary: bool => SUMMARY,
     } -> Json<BTreeMap<String, serde_json::Value>>;
 

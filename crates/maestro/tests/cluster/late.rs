@@ -52,7 +52,8 @@ async fn overruns_of_an_updater_are_noticed_told_and_forgotten_and_moves_are_not
     let workers = Workers::new(clock.clone());
     let journal = Journal::open(JournalOptions::in_dir(dir.path(), "late"), clock.clone(), &workers).await;
     // Six updates in each window, when five are enough to judge by.
-    let watch = Watch { updates: Duration::from_millis(1_200), ..quick().watch };
+    let often = Duration::from_millis(1_200);
+    let watch = Watch { updates: often, figures: often, ..quick().watch };
     let options = Options { watch, ..quick() };
     let wanted = site.file.desired(BalanceBy::Producers);
     let manager = Manager::start(wanted, options, clock, &workers, Some(journal.clone()), None);
@@ -80,6 +81,7 @@ async fn overruns_of_an_updater_are_noticed_told_and_forgotten_and_moves_are_not
         value("late_sets") >= 1.0 && value("overruns_total") >= 4.0 && value("update_mean_ms") > 0.0,
         "{text}"
     );
+    assert!(value("memory_used_percent") > 0.0 && value("answer_ms") > 0.0, "{text}");
     drop(slowed);
     until("it is forgotten", || {
         L1.iter().chain(&["l2-1"]).all(|daemon| !judgement(&manager, daemon).contains("updater"))

@@ -154,7 +154,7 @@ impl Daemon {
                 Ok(Answer::Done)
             }
             RequestId::DEFAULT_AUTH => self.add_domain(message),
-            RequestId::SET_STATS => Ok(Answer::Stats(self.set_stats())),
+            RequestId::SET_STATS => Ok(Answer::Stats(self.set_stats(message))),
             RequestId::PRDCR_STATS => Ok(Answer::Stats(self.producer_stats())),
             RequestId::THREAD_STATS => Ok(Answer::Stats(self.thread_stats())),
             RequestId::XPRT_STATS => Ok(Answer::Stats(self.connection_stats())),

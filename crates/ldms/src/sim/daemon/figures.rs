@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Daemon;
 use crate::api::producer::ProducerState;
+use crate::wire::ids::AttrId;
+use crate::wire::record::Message as Record;
 
 /// What is counted, under the names that `xprt_stats` has for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +58,13 @@ impl Figures {
 pub(super) const HISTOGRAM: &str = "{\"n_warmup\":10,\"warmup_count\":0,\"warmup_in_progress\":true}";
 
 impl Daemon {
-    pub(super) fn set_stats(&self) -> String {
+    pub(super) fn set_stats(&self, message: &Record) -> String {
+        if self.args(message).get(AttrId::SUMMARY).is_some_and(|text| text.eq_ignore_ascii_case("true")) {
+            return format!(
+                "{{ \"active_count\": {},\n \"deleting_count\": 0,\n \"summary\": \"true\",\n \"compute_time\": 1\n}}",
+                self.sets.len()
+            );
+        }
         let (used, total) = (self.set_bytes / 1024, self.options.set_memory / 1024);
         format!(
             "{{ \"active_count\": {},\n \"deleting_count\": 0,\n \"mem_total_kb\": {total},\n \"mem_free_kb\": {},\n \
