@@ -388,13 +388,17 @@ impl UpdaterView {
             ));
         }
         if self.stale > 0 {
-            let hint = match one {
-                Some(one) => format!("{one} has new samples too seldom, or after the updater came"),
-                None => "the samples come too seldom, or after the updater: its offset must be beyond theirs"
-                    .to_owned(),
-            };
             let and = if self.left_out > 0 { "; " } else { "" };
-            text.push_str(&format!("{and}{} found no new sample; {hint}", updates(self.stale)));
+            text.push_str(&format!("{and}{} found no new sample", updates(self.stale)));
+        }
+        if self.stale > 0 && self.left_out == 0 {
+            text.push_str(&match one {
+                Some(one) => format!("; {one} has new samples too seldom, or after the updater came"),
+                None => {
+                    "; the samples come too seldom, or after the updater: its offset must be beyond theirs"
+                        .to_owned()
+                }
+            });
         }
         text
     }

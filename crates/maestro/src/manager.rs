@@ -21,6 +21,8 @@ use crate::model::{Desired, Name};
 use crate::observe::{Figures, Role};
 use crate::state::{Runtime, StateFile};
 
+pub use updates::AggregatorFigures;
+
 /// Reports that wait for the loop; links wait when it is full.
 const REPORTS: usize = 4_096;
 /// Reports taken in before the next decision.

@@ -11,7 +11,7 @@ use campanile_wamp::error::uris;
 use campanile_wamp::{Value, WampError};
 use serde_json::json;
 
-use crate::manager::Manager;
+use crate::manager::{AggregatorFigures, Manager};
 
 /// The record feed of coverage: `percent`, `expected`, `fresh`.
 pub const COVERAGE_FEED: &str = "coverage";
@@ -116,8 +116,11 @@ async fn run(context: &OpContext, manager: &Manager) -> Result<String, String> {
         let timestamp = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0.0, |since| since.as_secs_f64());
+        let figures = manager.figures();
+        let late = |figures: &AggregatorFigures| figures.updates.is_some_and(|updates| updates.late_sets > 0);
         if let Some(coverage) = manager.coverage() {
-            context.set_degraded(coverage.fresh_of_living < coverage.expected_of_living);
+            let stale = coverage.fresh_of_living < coverage.expected_of_living;
+            context.set_degraded(stale || figures.iter().any(late));
             let data = json!({
                 "percent": coverage.percent(), "expected": coverage.expected, "fresh": coverage.fresh,
             });
@@ -127,7 +130,6 @@ async fn run(context: &OpContext, manager: &Manager) -> Result<String, String> {
                 Value::from(json!({"block_name": "coverage", "timestamp": timestamp, "data": data})),
             );
         }
-        let figures = manager.figures();
         for group in manager.with(|conductor| conductor.groups()) {
             for member in group.members {
                 let name = field_name(&member.daemon);
