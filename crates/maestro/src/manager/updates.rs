@@ -166,7 +166,9 @@ impl Core {
         for change in changes {
             let (kind, text) = match change.late {
                 true => (LATE, late.words_of(&change.updater, busy)),
-                false => (IN_TIME, format!("updater {}: its sets come in time again", change.updater)),
+                false => {
+                    (IN_TIME, format!("updater {}: none of its sets counts as late any more", change.updater))
+                }
             };
             self.tell_of(at, kind, text);
         }
