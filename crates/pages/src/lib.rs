@@ -14,33 +14,57 @@ use std::io;
 
 use rustix::mm::{Advice, madvise};
 
-/// What a process may have mapped anew before it is worth to give pages back again.
+/// What a process may have mapped beyond what it uses before it is worth to give pages back again.
 const WORTH_BYTES: u64 = 2 * 1024 * 1024;
 
 /// The pages of this process's program file and libraries.
 #[derive(Debug, Default)]
 pub struct ProgramPages {
-    /// What was mapped of files after they were given back last time.
-    left_bytes: u64,
+    kept: Kept,
+}
+
+/// What a process keeps mapped because it uses it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kept {
+    /// Nothing was given back yet.
+    #[default]
+    All,
+    /// It has just been given back; what is mapped by the next look is in use.
+    Unknown,
+    /// So many bytes.
+    Bytes(u64),
+}
+
+impl Kept {
+    /// Whether so much is mapped that it is worth to give it back.
+    const fn is_exceeded(self, mapped_bytes: u64) -> bool {
+        match self {
+            Self::All => true,
+            Self::Unknown => false,
+            Self::Bytes(kept) => mapped_bytes >= kept.saturating_add(WORTH_BYTES),
+        }
+    }
 }
 
 impl ProgramPages {
-    /// Gives back what is mapped of program files if that has grown by more than 2 MiB since the last time. Returns how
-    /// many bytes that were.
+    /// Gives back what is mapped of program files: the first time, and again when it has grown by more than 2 MiB beyond
+    /// what was in use at the look that followed. Returns how many bytes that were.
     ///
     /// # Errors
     /// `/proc` cannot be read, or the kernel refuses the advice; nothing is lost by that.
     pub fn give_back(&mut self) -> io::Result<u64> {
         let before = mapped_bytes()?;
-        if before < self.left_bytes.saturating_add(WORTH_BYTES) {
+        if !self.kept.is_exceeded(before) {
+            if self.kept == Kept::Unknown {
+                self.kept = Kept::Bytes(before);
+            }
             return Ok(0);
         }
+        self.kept = Kept::Unknown;
         for range in maps::untouched(&fs::read_to_string("/proc/self/smaps")?) {
             forget(&range)?;
         }
-        let left = mapped_bytes()?;
-        self.left_bytes = left;
-        Ok(before.saturating_sub(left))
+        Ok(before.saturating_sub(mapped_bytes()?))
     }
 }
 
@@ -82,6 +106,12 @@ mod tests {
             words
         };
         assert_eq!(sorted.len(), 1000);
-        assert_eq!(pages.give_back().unwrap(), 0, "not for so little: {left} bytes");
+        for _ in 0..2 {
+            assert_eq!(pages.give_back().unwrap(), 0, "not for what is in use: {left} bytes");
+        }
+        let Kept::Bytes(kept) = pages.kept else { panic!("{pages:?}") };
+        assert!(
+            !pages.kept.is_exceeded(kept + WORTH_BYTES - 1) && pages.kept.is_exceeded(kept + WORTH_BYTES)
+        );
     }
 }
