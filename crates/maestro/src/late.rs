@@ -392,13 +392,10 @@ impl UpdaterView {
             text.push_str(&format!("{and}{} found no new sample", updates(self.stale)));
         }
         if self.stale > 0 && self.left_out == 0 {
-            text.push_str(&match one {
-                Some(one) => format!("; {one} has new samples too seldom, or after the updater came"),
-                None => {
-                    "; the samples come too seldom, or after the updater: its offset must be beyond theirs"
-                        .to_owned()
-                }
-            });
+            let who = one.map_or("their producers", |one| &**one);
+            text.push_str(&format!(
+                "; {who}: sampled too seldom, or after the updater came: its offset must be beyond that of the samplers"
+            ));
         }
         text
     }

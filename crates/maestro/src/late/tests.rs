@@ -121,10 +121,7 @@ fn samples_that_do_not_come_are_late_and_an_updater_that_comes_more_often_is_not
         assert_eq!(agg.ask(&mut well()), changes);
     }
     let words = agg.late.words(None).join("");
-    assert!(
-        words.contains("1 of 2 sets was late") && words.contains("s-0 has new samples too seldom"),
-        "{words}"
-    );
+    assert!(words.contains("1 of 2 sets was late") && words.contains("s-0: sampled too seldom"), "{words}");
     // A set that has stopped is noticed, however seldom it is sampled: a minute's takes five minutes to be judged.
     let mut agg = Aggregator::new(1);
     let mut every_minute = Told { period_us: Some(60_000_000), ..well() };
