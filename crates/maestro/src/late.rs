@@ -8,9 +8,9 @@
 //! (`oversampled_cnt`) although, by the interval the set is sampled at, there should have been a new one. That an updater
 //! comes more often than its sets are sampled is no fault.
 //!
-//! **Guarantees.** A set counts as late after two judgements in a row against it, and until two in a row are for it; a
-//! judgement needs [`MIN_UPDATES`] updates, and a share of [`LATE_PERCENT`] of them. An updater is late while one of its
-//! sets is. What is foreseen is no fault: a set is not judged over a time in which a daemon on its way was started, failed,
+//! **Guarantees.** A set counts as late after two judgements in a row against it, and until four in a row are for it; a
+//! judgement against it needs [`MIN_UPDATES`] updates, and a share of [`LATE_PERCENT`] of them, of half that where it is
+//! late already: what is on the edge is late and stays so. An updater is late while one of its sets is. What is foreseen is no fault: a set is not judged over a time in which a daemon on its way was started, failed,
 //! hung, or was told something else, nor when it is late further below already. A producer that moves is new where it
 //! comes to, and is judged from there on.
 
@@ -28,8 +28,10 @@ pub const MIN_UPDATES: u64 = 5;
 pub const LATE_PERCENT: u64 = 10;
 /// No fewer than this are held against a set.
 const MIN_LATE: u64 = 2;
-/// Judgements in a row that change what a set counts as.
-const IN_A_ROW: i8 = 2;
+/// Judgements in a row against a set that make it late.
+const AGAINST: i8 = 2;
+/// Judgements in a row for a set that end it.
+const FOR: i8 = 4;
 /// Sets that are named in words, at most.
 const EXAMPLES: usize = 3;
 
@@ -191,7 +193,8 @@ fn judge(
     if ground.calm_since_ms(producer, set).is_none_or(|since_ms| since_ms > before.since_ms) {
         return Judgement::Anew;
     }
-    let against = |count: u64, of: u64| count >= MIN_LATE && count * 100 >= of * LATE_PERCENT;
+    let percent = if before.late { LATE_PERCENT / 2 } else { LATE_PERCENT };
+    let against = |count: u64, of: u64| count >= MIN_LATE && count * 100 >= of * percent;
     let overruns = against(left_out, attempts);
     let elapsed_us = now_ms.saturating_sub(before.since_ms).saturating_mul(1_000);
     let due = ground.period_us(producer, set).map(|period_us| attempts.min(elapsed_us / period_us.max(1)));
@@ -280,10 +283,10 @@ impl Late {
             Judgement::Open => (before, suspect),
             Judgement::Given { left_out, stale, late } => {
                 let streak = match late {
-                    true => (before.streak.max(0) + 1).min(IN_A_ROW),
-                    false => (before.streak.min(0) - 1).max(-IN_A_ROW),
+                    true => (before.streak.max(0) + 1).min(AGAINST),
+                    false => (before.streak.min(0) - 1).max(-FOR),
                 };
-                let is_late = if before.late { streak > -IN_A_ROW } else { streak >= IN_A_ROW };
+                let is_late = if before.late { streak > -FOR } else { streak >= AGAINST };
                 let entry = Entry { streak, late: is_late, ..anew };
                 let suspect = match (late, suspect) {
                     (true, earlier) => {
@@ -292,7 +295,7 @@ impl Late {
                         let last = (left_out, stale, span_ms);
                         let mut suspect = Suspect { producer, set, left_out, stale, span_ms, last };
                         // The words tell of the last two judgements.
-                        if let Some(earlier) = earlier.filter(|_| streak >= IN_A_ROW) {
+                        if let Some(earlier) = earlier.filter(|_| streak >= AGAINST) {
                             suspect.left_out += earlier.last.0;
                             suspect.stale += earlier.last.1;
                             suspect.span_ms += earlier.last.2;
