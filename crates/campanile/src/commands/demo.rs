@@ -104,7 +104,10 @@ fn write_site(args: &Args, place: &Place, text: &str, usual: bool) -> Result<Sit
     if let Some(only) = &args.site_host {
         site.hosts.retain(|host| host.name == *only);
     }
-    if managers(&site).is_empty() {
+    // The others, of the built-in site, have the managers whose stories are told beside the table.
+    let kept: Vec<String> = managers(&site).into_iter().map(|(host, _)| host).collect();
+    site.hosts.retain(|host| kept.contains(&host.name));
+    if kept.is_empty() {
         let whose = args.site_host.as_ref().map_or(String::new(), |host| format!(" for the host {host}"));
         return Err(Failure::Usage(format!("the site config has no HostManager{whose}")));
     }
@@ -142,7 +145,7 @@ async fn perform(
     let (cluster, pool) = match args.site_file {
         // A site of the user's own is played as it is.
         Some(_) => (None, None),
-        None => (Some(Cluster::begin(plays)?), Some(Pool::begin(place, stage, plays).await?)),
+        None => (Some(Cluster::begin(place, stage, plays)?), Some(Pool::begin(place, stage, plays).await?)),
     };
     let hints = show::hints(&place.env_file().display().to_string(), &site, pool.is_some());
     let on_terminal = std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");

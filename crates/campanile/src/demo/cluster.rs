@@ -1,21 +1,21 @@
 //! A simulated LDMS cluster beside the site: an aggregator dies, the load moves, and the coverage line tells it.
 //!
-//! The daemons are those of `campanile ldms sim`, on real sockets of the loopback address; the manager is that of
-//! `campanile maestro`. Both live in the process of the demo and end with it.
+//! The daemons are those of `campanile ldms sim`, on real sockets of the loopback address, in the process of the demo. The
+//! manager is `campanile maestro`, a process of the stage and an agent on the demo's bus.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use campanile_control::{Clock, Workers};
 use campanile_ldms::sim::daemon::Options as Simulated;
 use campanile_ldms::sim::fleet::Fleet;
-use campanile_maestro::conductor::Settings;
-use campanile_maestro::config::{self, Pairing};
-use campanile_maestro::desired::desired;
-use campanile_maestro::link::Watch;
-use campanile_maestro::manager::{Manager, Options};
-use campanile_maestro::model::BalanceBy;
+use serde_json::Value;
+
+use super::place::Place;
+use super::stage::Stage;
+use crate::commands::ldms::manager::{Manager, ManagerArgs};
 
 const SAMPLERS: usize = 12;
 const AGGREGATORS: [&str; 3] = ["l1-1", "l1-2", "l1-3"];
@@ -24,6 +24,8 @@ const TOP: &str = "l2";
 const VICTIM: &str = "l1-2";
 /// How long everything is well before it dies, and how long it stays dead, seconds.
 const PAUSE_S: f64 = 6.0;
+/// How long the manager may take to answer.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// What comes next in the story.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,16 +45,25 @@ enum Scene {
 /// The cluster.
 pub(crate) struct Cluster {
     fleet: Fleet,
-    manager: Manager,
+    state: PathBuf,
+    manager: Option<Manager>,
     scene: Scene,
     /// Whether an aggregator is killed for the sake of the show.
     plays: bool,
     last: String,
 }
 
+/// What its manager says of it.
+struct Report {
+    fresh: u64,
+    expected: u64,
+    /// Producers of each of [`AGGREGATORS`].
+    loads: Vec<u64>,
+}
+
 impl Cluster {
     /// Starts daemons and manager. Needs a tokio runtime.
-    pub(crate) fn begin(plays: bool) -> anyhow::Result<Self> {
+    pub(crate) fn begin(place: &Place, stage: &mut Stage, plays: bool) -> anyhow::Result<Self> {
         let fleet = Fleet::new();
         let samplers: Vec<String> = (1..=SAMPLERS).map(|at| format!("s-{at}")).collect();
         let mut ports = BTreeMap::new();
@@ -60,30 +71,30 @@ impl Cluster {
             let port = fleet.start(Simulated::new(name, 0)).context("a simulated ldmsd cannot be started")?;
             ports.insert(name.to_owned(), port);
         }
-        let text = cluster_file(&samplers, &ports);
-        let (cluster, _) = config::parse("demo.yaml".as_ref(), text.as_bytes(), Pairing::Written);
-        let cluster = cluster.context("the cluster of the demo is no cluster")?;
-        let options = Options {
-            watch: Watch::default(),
-            settings: Settings { settle_ms: 2_000, ..Settings::default() },
-        };
-        let clock = Clock::system();
-        let workers = Workers::new(clock.clone());
-        let wanted = desired(&cluster, BalanceBy::Producers);
-        let manager = Manager::start(wanted, options, clock, &workers, None, None);
-        Ok(Self { fleet, manager, scene: Scene::Begin, plays, last: String::new() })
+        let file = place.path().join("cluster.yaml");
+        std::fs::write(&file, cluster_file(&samplers, &ports))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        stage.start_maestro(&file)?;
+        Ok(Self {
+            fleet,
+            state: place.state(),
+            manager: None,
+            scene: Scene::Begin,
+            plays,
+            last: String::new(),
+        })
     }
 
     /// Plays on; gives what there is to tell since the last time.
-    pub(crate) fn look(&mut self, now_s: f64) -> Vec<String> {
+    pub(crate) async fn look(&mut self, now_s: f64) -> Vec<String> {
+        let Some(report) = self.ask().await else { return Vec::new() };
         let mut told = Vec::new();
-        let line = self.coverage_line();
-        if let Some(line) = line.clone().filter(|line| *line != self.last) {
+        let line = report.line();
+        if line != self.last {
             told.push(line.clone());
             self.last = line;
         }
-        let whole = self.is_whole();
-        let carries = |manager: &Manager| manager.with(|conductor| conductor.assignment(0).counts(3)[1]);
+        let whole = report.fresh == report.expected && report.expected == SAMPLERS as u64;
         self.scene = match self.scene {
             Scene::Begin if whole => Scene::Well(now_s),
             Scene::Well(since_s) if self.plays && now_s - since_s >= PAUSE_S => {
@@ -97,11 +108,7 @@ impl Cluster {
                 told.push(format!("* {VICTIM} is started again; it gets back what it had."));
                 Scene::Back(now_s)
             }
-            Scene::Back(since_s)
-                if now_s - since_s >= PAUSE_S
-                    && whole
-                    && carries(&self.manager) == SAMPLERS / AGGREGATORS.len() =>
-            {
+            Scene::Back(since_s) if now_s - since_s >= PAUSE_S && whole && report.is_even() => {
                 told.push(format!("LDMS: {VICTIM} carries again, and every set is fresh"));
                 Scene::Told
             }
@@ -110,27 +117,48 @@ impl Cluster {
         told
     }
 
-    fn is_whole(&self) -> bool {
-        self.manager
-            .coverage()
-            .is_some_and(|coverage| coverage.fresh == coverage.expected && coverage.expected == SAMPLERS)
+    /// What the manager says; `None` while it does not answer.
+    async fn ask(&mut self) -> Option<Report> {
+        if self.manager.is_none() {
+            let args = ManagerArgs::at(self.state.clone());
+            self.manager = Some(Manager::find(&args).await.ok()?);
+        }
+        let status = self.manager.as_ref()?.call("status", Vec::new());
+        match tokio::time::timeout(ANSWER, status).await {
+            Ok(Ok(status)) => Report::of(&status),
+            _ => {
+                self.manager = None;
+                None
+            }
+        }
+    }
+}
+
+impl Report {
+    fn of(status: &Value) -> Option<Self> {
+        let coverage = &status["coverage"];
+        let members = status["groups"][0]["members"].as_array()?;
+        Some(Self {
+            fresh: coverage["fresh"].as_u64()?,
+            expected: coverage["expected"].as_u64()?,
+            loads: members.iter().map(|member| member["assigned"].as_u64().unwrap_or(0)).collect(),
+        })
     }
 
     /// `LDMS: coverage 100.0 % (12 of 12 sets fresh); l1-1 4, l1-2 4, l1-3 4`
-    fn coverage_line(&self) -> Option<String> {
-        let coverage = self.manager.coverage()?;
-        let mut line = format!(
-            "LDMS: coverage {:.1} % ({} of {} sets fresh);",
-            coverage.percent(),
-            coverage.fresh,
-            coverage.expected
-        );
-        let counts = self.manager.with(|conductor| conductor.assignment(0).counts(AGGREGATORS.len()));
-        for (at, (name, count)) in AGGREGATORS.iter().zip(counts).enumerate() {
+    fn line(&self) -> String {
+        let percent = 100.0 * self.fresh as f64 / (self.expected.max(1)) as f64;
+        let mut line =
+            format!("LDMS: coverage {percent:.1} % ({} of {} sets fresh);", self.fresh, self.expected);
+        for (at, (name, count)) in AGGREGATORS.iter().zip(&self.loads).enumerate() {
             // Writing to a String cannot fail.
             let _ = write!(line, "{} {name} {count}", if at == 0 { "" } else { "," });
         }
-        Some(line)
+        line
+    }
+
+    fn is_even(&self) -> bool {
+        self.loads.iter().all(|load| *load == (SAMPLERS / AGGREGATORS.len()) as u64)
     }
 }
 
@@ -162,5 +190,23 @@ fn cluster_file(samplers: &[String], ports: &BTreeMap<String, u16>) -> String {
         "samplers: [{{daemons: \"{}\", plugins: [meminfo]}}]\nplugins: {{meminfo: {{name: meminfo, interval: 1s, offset: 0s, config: [{{schema: meminfo}}]}}}}",
         names.join(",")
     );
+    text.push_str("campanile: {moves: {settle: 2s}}\n");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_file_is_a_cluster_without_a_problem() {
+        let samplers: Vec<String> = (1..=SAMPLERS).map(|at| format!("s-{at}")).collect();
+        let names = samplers.iter().map(String::as_str).chain(AGGREGATORS).chain([TOP]);
+        let ports = names.zip(10_001..).map(|(name, port)| (name.to_owned(), port)).collect();
+        let text = cluster_file(&samplers, &ports);
+        let pairing = campanile_maestro::config::Pairing::Written;
+        let (cluster, problems) =
+            campanile_maestro::config::parse("cluster.yaml".as_ref(), text.as_bytes(), pairing);
+        assert!(cluster.is_some() && problems.is_empty(), "{}", problems.render(false));
+    }
 }

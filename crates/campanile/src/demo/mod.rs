@@ -5,7 +5,7 @@
 //! * [`view`] — the picture on the terminal, or lines on a pipe (pure);
 //! * [`place`] — the directory with the site config, logs, state and commands of this demo;
 //! * [`stage`] — the router and the managers, as processes of this program;
-//! * [`cluster`] — a simulated LDMS cluster and its manager, in this process;
+//! * [`cluster`] — a simulated LDMS cluster, and what its manager says of it;
 //! * [`pool`] — a small pool, its jobs and its workers;
 //! * [`show`] — the loop that looks, tells and acts.
 

@@ -105,7 +105,7 @@ impl Show<'_> {
             let told_before = told.len();
             told.extend(news.into_iter().map(|line| (now_s, line)));
             if let Some(cluster) = &mut self.cluster {
-                told.extend(cluster.look(now_s).into_iter().map(|line| (now_s, line)));
+                told.extend(cluster.look(now_s).await.into_iter().map(|line| (now_s, line)));
             }
             if let Some(pool) = &mut self.pool {
                 told.extend(pool.look(now_s).await.into_iter().map(|line| (now_s, line)));
@@ -188,7 +188,7 @@ async fn act(action: Action, bus: &Bus, fleet: &Fleet) {
 }
 
 /// What to try in another terminal.
-pub(crate) fn hints(env_file: &str, site: &SiteConfig, with_pool: bool) -> String {
+pub(crate) fn hints(env_file: &str, site: &SiteConfig, with_more: bool) -> String {
     let ids: Vec<&str> = site
         .hosts
         .iter()
@@ -207,7 +207,9 @@ pub(crate) fn hints(env_file: &str, site: &SiteConfig, with_pool: bool) -> Strin
         lines.push("  campanile plan".to_owned());
         lines.push("  ocsbow".to_owned());
     }
-    if with_pool {
+    if with_more {
+        lines.push("  campanile ldms status".to_owned());
+        lines.push("  campanile why l1-2".to_owned());
         lines.push("  campanile pool status".to_owned());
     }
     lines.push("Ctrl-C stops everything.".to_owned());

@@ -17,6 +17,8 @@ use crate::listen::PORT_IN_USE;
 
 /// The variable that marks everything a demo started.
 const MARK: &str = "CAMPANILE_DEMO";
+/// The host of the built-in site that has the other managers.
+const HEAD: &str = "head";
 /// How long the HostManagers have to stop their agents; an agent of a user's own site config may take its minute.
 const MANAGERS_GRACE: Duration = Duration::from_secs(90);
 /// How long the router has to open its port.
@@ -112,7 +114,19 @@ impl Stage {
 
     /// Starts the manager of a pool.
     pub(crate) fn start_pool(&mut self, config: &Path) -> anyhow::Result<()> {
-        let actor = self.start("pool", &["pool", "run", &config.display().to_string()])?;
+        self.start_beside("pool", &["pool", "run", "--bus", "--instance-id", "pool1"], config)
+    }
+
+    /// Starts the manager of an LDMS cluster.
+    pub(crate) fn start_maestro(&mut self, cluster: &Path) -> anyhow::Result<()> {
+        self.start_beside("maestro", &["maestro", "--instance-id", "maestro1", "--file"], cluster)
+    }
+
+    /// A manager that is an agent of the built-in site, but no HostManager.
+    fn start_beside(&mut self, name: &str, args: &[&str], file: &Path) -> anyhow::Result<()> {
+        let file = file.display().to_string();
+        let args: Vec<&str> = args.iter().copied().chain([file.as_str(), "--site-host", HEAD]).collect();
+        let actor = self.start(name, &args)?;
         self.managers.push(actor);
         Ok(())
     }

@@ -25,6 +25,13 @@ pub(crate) struct ManagerArgs {
     state_dir: Option<PathBuf>,
 }
 
+impl ManagerArgs {
+    /// The manager of the cluster without a name of its own, with its state at a place.
+    pub(crate) fn at(state_dir: PathBuf) -> Self {
+        Self { prefix: "cluster".to_owned(), state_dir: Some(state_dir) }
+    }
+}
+
 /// A manager that answers.
 pub(crate) struct Manager {
     client: OcsClient,

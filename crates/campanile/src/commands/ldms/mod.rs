@@ -14,7 +14,7 @@ mod events;
 pub(crate) mod generate;
 pub(crate) mod load;
 pub(crate) mod local;
-mod manager;
+pub(crate) mod manager;
 pub(crate) mod plan;
 mod rebalance;
 mod show;
