@@ -13,6 +13,9 @@
 //! **Architecture invariant:** no clock, no I/O, no randomness, no tokio in this file or in what it uses.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Desired, Name, Schedule};
 use crate::plan::{self, Memory, Step};
@@ -24,8 +27,10 @@ mod due;
 mod fixture;
 mod groups;
 mod handover;
+mod hearsay;
 mod look;
 mod renew;
+mod role;
 mod tools;
 mod view;
 mod weights;
@@ -33,7 +38,8 @@ mod weights;
 pub use due::DueLook;
 pub use groups::{Assignment, Unit};
 pub use handover::{Handover, SetTime};
-pub use look::Look;
+pub use hearsay::{Places, SetTold, Told};
+pub use look::{Advertised, Look};
 pub use view::{Collector, GroupView, MemberView};
 
 /// How the conductor decides.
@@ -55,7 +61,8 @@ impl Default for Settings {
 }
 
 /// How a daemon is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Health {
     /// Nobody knows yet.
     #[default]
@@ -87,7 +94,7 @@ const FORGIVE_MS: u64 = 600_000;
 const MAX_SETTLE_MS: u64 = 300_000;
 
 /// What is known of one daemon.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Track {
     /// How it is.
     pub health: Health,
@@ -97,6 +104,10 @@ pub struct Track {
     pub reason: String,
     /// When it failed lately.
     failures: Vec<u64>,
+    /// Whether this manager has seen it so itself.
+    first_hand: bool,
+    /// What another manager has last told of it.
+    told: Option<Arc<Told>>,
     /// What was last seen of it; kept while it does not answer.
     pub seen: Option<Seen>,
     /// What of its producers deserves a look: one entry per entry of `seen.producers`.
@@ -134,7 +145,41 @@ const REPEAT_MS: u64 = 100;
 /// See [`REPEAT_MS`].
 const MAX_REPEAT_MS: u64 = 10_000;
 
+impl Default for Track {
+    fn default() -> Self {
+        Self {
+            health: Health::Unknown,
+            since_ms: 0,
+            reason: String::new(),
+            failures: Vec::new(),
+            first_hand: true,
+            told: None,
+            seen: None,
+            noted: Vec::new(),
+            memory: Memory::default(),
+            held: Vec::new(),
+            sampled: None,
+            traffic: None,
+            suspect: false,
+            leaving: false,
+            busy: false,
+            waits: false,
+            stopping: Vec::new(),
+            taking: Vec::new(),
+            renew: BTreeSet::new(),
+            recheck_ms: None,
+            last_order: (0, 0, 0),
+        }
+    }
+}
+
 impl Track {
+    /// Whether something waits until another aggregator has let go of it.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        self.waits
+    }
+
     /// Whether an order or a look is under way.
     #[must_use]
     pub const fn is_busy(&self) -> bool {
@@ -201,6 +246,8 @@ pub struct Conductor {
     settings: Settings,
     tracks: Vec<Track>,
     assignments: Vec<Assignment>,
+    /// Daemons of which the other managers may have to be told something.
+    untold: BTreeSet<usize>,
     /// Daemons that need a new plan.
     dirty: BTreeSet<usize>,
     /// When which daemon is to be looked at again; entries that a daemon does not confirm are void.
@@ -210,6 +257,10 @@ pub struct Conductor {
     drained: BTreeSet<Name>,
     /// Samplers whose sets do not come to the top although all is well.
     lost: BTreeMap<usize, renew::Lost>,
+    /// What other managers are asked to connect anew: by aggregator, then group and producer; how often so far.
+    wished: BTreeMap<usize, BTreeMap<(usize, usize), u32>>,
+    /// What a leader has decided about each group, by name, as it was last imported.
+    given: BTreeMap<Name, Arc<BTreeMap<String, String>>>,
     /// Who had what in an earlier life of the manager, by group and producer (or producer and set).
     remembered: BTreeMap<String, BTreeMap<String, String>>,
     /// When it was started, or given its present configuration.
@@ -217,6 +268,7 @@ pub struct Conductor {
     leading: bool,
     hands_off: bool,
     mine: Vec<bool>,
+    watched: Vec<bool>,
     allowance: f64,
     refilled_ms: u64,
     level_ms: Option<u64>,
@@ -232,6 +284,8 @@ impl Conductor {
         let assignments = desired.groups.iter().map(|_| Assignment::default()).collect();
         let mut conductor = Self {
             mine: vec![true; tracks.len()],
+            watched: vec![true; tracks.len()],
+            untold: BTreeSet::new(),
             dirty: (0..tracks.len()).collect(),
             rechecks: BTreeSet::new(),
             produces_in: Vec::new(),
@@ -241,6 +295,8 @@ impl Conductor {
             assignments,
             drained: BTreeSet::new(),
             lost: BTreeMap::new(),
+            wished: BTreeMap::new(),
+            given: BTreeMap::new(),
             remembered: BTreeMap::new(),
             started_ms: now_ms,
             leading: true,
@@ -313,56 +369,6 @@ impl Conductor {
         self.drained = drained;
     }
 
-    /// Whether this manager decides who carries what, and which daemons it speaks to. A manager that does not lead
-    /// carries out the assignment it is given.
-    ///
-    /// Says whether anything has changed by it.
-    pub fn set_role(&mut self, leading: bool, mut mine: Vec<bool>) -> bool {
-        mine.resize(self.tracks.len(), false);
-        if self.leading == leading && self.mine == mine {
-            return false;
-        }
-        if self.leading != leading {
-            self.assignments.iter_mut().for_each(|assignment| assignment.dirty = true);
-        }
-        for (daemon, is_mine) in mine.iter().enumerate() {
-            if *is_mine && !self.mine[daemon] {
-                self.tracks[daemon].busy = false;
-                self.dirty.insert(daemon);
-            }
-        }
-        self.leading = leading;
-        self.mine = mine;
-        true
-    }
-
-    /// Whether this manager decides who carries what.
-    #[must_use]
-    pub fn leads(&self) -> bool {
-        self.leading
-    }
-
-    /// Whether this manager speaks to a daemon.
-    #[must_use]
-    pub fn is_mine(&self, daemon: usize) -> bool {
-        self.mine[daemon]
-    }
-
-    /// Without a majority of the store nobody may change anything.
-    pub fn set_hands_off(&mut self, hands_off: bool) {
-        if self.hands_off && !hands_off {
-            self.dirty = (0..self.tracks.len()).collect();
-            self.assignments.iter_mut().for_each(|assignment| assignment.dirty = true);
-        }
-        self.hands_off = hands_off;
-    }
-
-    /// Whether it may change anything.
-    #[must_use]
-    pub fn is_hands_off(&self) -> bool {
-        self.hands_off
-    }
-
     /// The aggregators that are to carry nothing.
     #[must_use]
     pub fn drained(&self) -> &BTreeSet<Name> {
@@ -402,6 +408,7 @@ impl Conductor {
     /// A daemon answers; what it has must be given by [`Self::look`].
     pub fn up(&mut self, daemon: usize, now_ms: u64) {
         self.dirty.insert(daemon);
+        self.untold.insert(daemon);
         let track = &mut self.tracks[daemon];
         if track.health == Health::Up {
             return;
@@ -419,16 +426,19 @@ impl Conductor {
 
     /// A daemon takes connections and does not answer.
     pub fn hung(&mut self, daemon: usize, reason: &str, now_ms: u64) {
-        self.fail(daemon, Health::Hung, reason, now_ms);
+        self.tracks[daemon].first_hand = true;
         self.tracks[daemon].suspect = true;
+        self.fail(daemon, Health::Hung, reason, now_ms);
     }
 
     /// There is no connection to a daemon.
     pub fn down(&mut self, daemon: usize, reason: &str, now_ms: u64) {
+        self.tracks[daemon].first_hand = true;
         self.fail(daemon, Health::Down, reason, now_ms);
     }
 
     fn fail(&mut self, daemon: usize, health: Health, reason: &str, now_ms: u64) {
+        self.untold.insert(daemon);
         let track = &mut self.tracks[daemon];
         reason.clone_into(&mut track.reason);
         track.busy = false;
@@ -473,6 +483,7 @@ impl Conductor {
         let name = self.desired.daemons[daemon].name.clone();
         let mut news = Vec::new();
         self.dirty.insert(daemon);
+        self.untold.insert(daemon);
         let track = &mut self.tracks[daemon];
         track.busy = false;
         for Outcome { step, refusal } in outcomes {
@@ -516,8 +527,8 @@ impl Conductor {
                 self.clear_suspicion(daemon);
                 continue;
             }
-            if track.busy || track.health != Health::Up || !self.mine[daemon] {
-                // The end of its order, or its return, brings it back here.
+            if track.busy || track.health != Health::Up || !self.mine[daemon] || !track.first_hand {
+                // The end of its order, its return, or the first look at it brings it back here.
                 continue;
             }
             let Some(mut plan) = self.plan_within(daemon, now_ms, &mut reach) else { continue };
@@ -527,6 +538,9 @@ impl Conductor {
             let recheck_ms = recheck_ms.into_iter().chain(look_ms).min();
             let track = &mut self.tracks[daemon];
             track.recheck_ms = recheck_ms;
+            if track.held != plan.held || track.waits != plan.waits {
+                self.untold.insert(daemon);
+            }
             track.held = plan.held;
             track.waits = plan.waits;
             track.stopping = plan.stopping;

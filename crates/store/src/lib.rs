@@ -78,6 +78,12 @@ pub trait Session: Debug + Send + Sync {
     /// As [`Session::acquire`].
     async fn put(&self, key: &str, value: &str) -> Result<Revision, StoreError>;
 
+    /// Carries out `change` atomically if its guards hold; what it puts vanishes with the session, whoever had it.
+    ///
+    /// # Errors
+    /// As [`Session::acquire`], and [`StoreError::TooLarge`].
+    async fn commit(&self, change: &Change) -> Result<Committed, StoreError>;
+
     /// Gives a key of this session up.
     ///
     /// # Errors

@@ -53,9 +53,13 @@ impl Conductor {
         recheck_ms.into_iter().chain(self.level_ms).min()
     }
 
-    /// The plan for a daemon as of now; none while it has not been looked at.
+    /// The plan for a daemon as of now; none while this manager itself has not looked at it.
     #[must_use]
     pub fn plan_for(&self, daemon: usize, now_ms: u64) -> Option<Plan> {
+        // What others tell of a daemon is not all that a plan looks at.
+        if !self.tracks[daemon].first_hand {
+            return None;
+        }
         let mut reach: Vec<Option<Reach>> = self.assignments.iter().map(|_| None).collect();
         self.plan_within(daemon, now_ms, &mut reach)
     }
@@ -135,6 +139,7 @@ impl Conductor {
             });
         if clean {
             self.tracks[daemon].suspect = false;
+            self.untold.insert(daemon);
             self.wake_collectors(daemon);
         }
     }

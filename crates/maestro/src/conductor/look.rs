@@ -10,7 +10,9 @@ use campanile_ldms::api::store::Store as StoreStatus;
 use campanile_ldms::api::updater::{Updater, UpdaterMatches};
 use campanile_ldms::wire::dir::DirEntry;
 
-use crate::model::{Producer, ProducerExtra, Schedule, Source};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Name, Producer, ProducerExtra, Schedule, Source};
 use crate::seen::{Differs, PluginSeen, ProducerSeen, Seen, SetSeen, State, StoreSeen, UpdaterSeen};
 
 use super::tools::Noted;
@@ -41,6 +43,50 @@ pub struct Look {
     pub listeners: Option<Vec<Listener>>,
     /// The times of the sets of producers that it takes over.
     pub set_times: Option<Vec<SetTime>>,
+}
+
+/// A daemon that has advertised itself to an aggregator, as that one says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advertised {
+    /// The name of its producer.
+    pub name: Name,
+    /// Its host.
+    pub host: Name,
+    /// Its port; 0 where the aggregator does not say.
+    pub port: i64,
+    /// Transport.
+    pub xprt: Name,
+    /// How long the aggregator waits before it connects again.
+    pub reconnect_us: i64,
+    /// It waits to be started.
+    pub standby: bool,
+}
+
+impl From<&ProducerStatus> for Advertised {
+    fn from(status: &ProducerStatus) -> Self {
+        Self {
+            name: status.name.as_str().into(),
+            host: status.host.as_str().into(),
+            port: status.port.unwrap_or(0),
+            xprt: status.transport.as_str().into(),
+            reconnect_us: status.reconnect_us.unwrap_or(0),
+            standby: State::from(&status.state) == State::Standby,
+        }
+    }
+}
+
+impl Advertised {
+    /// The same from what has become of it.
+    pub(super) fn of(producer: &Producer, standby: bool) -> Self {
+        Self {
+            name: producer.name.clone(),
+            host: producer.host.clone(),
+            port: i64::from(producer.port),
+            xprt: producer.xprt.clone(),
+            reconnect_us: producer.reconnect_us,
+            standby,
+        }
+    }
 }
 
 impl Conductor {
@@ -90,6 +136,13 @@ impl Conductor {
 
     /// Takes in a whole picture of a daemon.
     pub fn observe(&mut self, daemon: usize, seen: Seen) {
+        self.tracks[daemon].first_hand = true;
+        self.untold.insert(daemon);
+        self.take_seen(daemon, seen);
+    }
+
+    /// The same, whoever has seen it.
+    pub(super) fn take_seen(&mut self, daemon: usize, seen: Seen) {
         let track = &mut self.tracks[daemon];
         // The count begins anew with every life of a daemon.
         if seen.cfg_cntr < track.memory.cfg_cntr {
@@ -149,7 +202,8 @@ impl Conductor {
                     member_of.iter().find(|(group, _)| !self.desired.groups[*group].listeners.is_empty())
             {
                 let entry = member_of.iter().position(|(other, _)| other == group).unwrap_or(0);
-                let at = self.advertised(*group, &status);
+                let one = Advertised::from(&status);
+                let at = self.advertised(*group, &one);
                 seen.producers[entry].resize(at + 1, ProducerSeen::default());
                 seen.producers[entry][at] =
                     ProducerSeen { state: State::from(&status.state), differs: Differs::No };
@@ -160,15 +214,15 @@ impl Conductor {
     }
 
     /// A producer that has advertised itself joins the group.
-    fn advertised(&mut self, group: usize, status: &ProducerStatus) -> usize {
+    pub(super) fn advertised(&mut self, group: usize, status: &Advertised) -> usize {
         let daemon = self.behind_advertised(status);
         let producer = Producer {
-            name: status.name.as_str().into(),
+            name: status.name.clone(),
             source: Source::Advertised,
-            host: status.host.as_str().into(),
-            port: status.port.and_then(|port| u16::try_from(port).ok()).unwrap_or(0),
-            xprt: status.transport.as_str().into(),
-            reconnect_us: status.reconnect_us.unwrap_or(0),
+            host: status.host.clone(),
+            port: u16::try_from(status.port).unwrap_or(0),
+            xprt: status.xprt.clone(),
+            reconnect_us: status.reconnect_us,
             domain: None,
             extra: Arc::new(ProducerExtra::default()),
             daemon,
@@ -186,14 +240,14 @@ impl Conductor {
 
     /// The daemon that has advertised itself. It calls itself `HOSTNAME:PORT`, and its host may be called otherwise in
     /// the configuration: then it is known by its port, if only one that advertises has it.
-    fn behind_advertised(&self, status: &ProducerStatus) -> Option<usize> {
+    fn behind_advertised(&self, status: &Advertised) -> Option<usize> {
         let daemons = &self.desired.daemons;
         if let Some(named) = daemons.iter().position(|daemon| *daemon.name == *status.name) {
             return Some(named);
         }
         let (host, port) = match status.name.rsplit_once(':') {
             Some((host, port)) => (host, port.parse::<i64>().ok()),
-            None => (status.host.as_str(), status.port),
+            None => (&*status.host, Some(status.port)),
         };
         let has_port = |daemon: &crate::model::Daemon| {
             daemon.control.as_ref().is_some_and(|control| Some(i64::from(control.port)) == port)
@@ -205,7 +259,7 @@ impl Conductor {
         let same_host = |at: &usize| {
             let control = daemons[*at].control.as_ref();
             control.is_some_and(|control| {
-                control.host == host || control.host == status.host || short(&control.host) == short(host)
+                control.host == host || control.host == *status.host || short(&control.host) == short(host)
             })
         };
         let by_host = with_port.iter().copied().find(same_host);

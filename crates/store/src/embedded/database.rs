@@ -136,23 +136,31 @@ impl Database {
         read.await.map_err(|error: sqlx::Error| self.failed(error))
     }
 
-    /// Carries out a change; with a lease, what it puts vanishes with it. A lease that is gone is a conflict.
+    /// Carries out a change; with a lease, what it puts vanishes with it. Without effect when that lease is gone.
     pub(super) async fn commit(&self, change: &Change, lease: Option<i64>) -> Result<Committed, StoreError> {
         self.end_leases().await?;
         let committed = async {
             let mut txn = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+            if let Some(lease) = lease
+                && !is_alive(&mut txn, lease).await?
+            {
+                return Ok(Leased::Gone);
+            }
             for guard in &change.guards {
                 if !holds(&mut txn, guard).await? {
-                    return Ok(Committed::Conflict);
+                    return Ok(Leased::Done(Committed::Conflict));
                 }
             }
             let deletes = change.deletes.iter().map(|key| (key.as_str(), None));
             let puts = change.puts.iter().map(|(key, value)| (key.as_str(), Some(value.as_str())));
             let revision = apply(&mut txn, deletes.chain(puts), lease).await?;
             txn.commit().await?;
-            Ok(Committed::Done { revision })
+            Ok(Leased::Done(Committed::Done { revision }))
         };
-        committed.await.map_err(|error: sqlx::Error| self.failed(error))
+        match committed.await.map_err(|error: sqlx::Error| self.failed(error))? {
+            Leased::Done(committed) => Ok(committed),
+            Leased::Gone => Err(StoreError::SessionEnded),
+        }
     }
 
     /// The revision, and what happened below the prefix since `after`; none if it is forgotten.
@@ -234,9 +242,7 @@ impl Database {
         self.end_leases().await?;
         let put = async {
             let mut txn = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-            let alive = "SELECT EXISTS (SELECT 1 FROM leases WHERE id = ? AND ends_ms > ?)";
-            let alive = sqlx::query_scalar(alive).bind(lease).bind(since_boot_ms());
-            if !alive.fetch_one(&mut *txn).await? {
+            if !is_alive(&mut txn, lease).await? {
                 return Ok(Leased::Gone);
             }
             if only_if_free {
@@ -273,6 +279,11 @@ impl Database {
 fn end_of(prefix: &Prefix) -> String {
     // A prefix ends with a slash, and behind the slash comes the zero.
     format!("{}0", prefix.as_str().trim_end_matches('/'))
+}
+
+async fn is_alive(txn: &mut SqliteConnection, lease: i64) -> Result<bool, sqlx::Error> {
+    let alive = "SELECT EXISTS (SELECT 1 FROM leases WHERE id = ? AND ends_ms > ?)";
+    sqlx::query_scalar(alive).bind(lease).bind(since_boot_ms()).fetch_one(txn).await
 }
 
 async fn holds(txn: &mut SqliteConnection, guard: &Guard) -> Result<bool, sqlx::Error> {

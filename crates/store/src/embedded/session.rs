@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::clock::{instant_of, passed, since_boot_ms};
 use super::database::{Database, Leased};
-use crate::{Revision, Session, StoreError};
+use crate::{Change, Committed, Revision, Session, StoreError};
 
 /// The shortest session, in milliseconds: a loaded machine must be able to renew it in time.
 const SHORTEST_MS: i64 = 500;
@@ -86,6 +86,11 @@ impl Session for EmbeddedSession {
             Leased::Done(Some(revision)) => Ok(revision),
             Leased::Done(None) | Leased::Gone => Err(StoreError::SessionEnded),
         }
+    }
+
+    async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
+        self.alive()?;
+        self.database.commit(change, Some(self.lease)).await
     }
 
     async fn release(&self, key: &str) -> Result<(), StoreError> {

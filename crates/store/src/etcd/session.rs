@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::calls::error_of;
+use super::calls::{commit_under, error_of};
 use super::failure::{Failure, classify};
 use super::members::Members;
-use crate::{Revision, Session, StoreError};
+use crate::{Change, Committed, Revision, Session, StoreError};
 
 /// etcd grants no lease that is shorter.
 const SHORTEST_LEASE_S: u64 = 2;
@@ -164,6 +164,12 @@ impl Session for EtcdSession {
         let put = TxnOp::put(key, value, Some(PutOptions::new().with_lease(self.lease)));
         let answer = self.txn(Txn::new().and_then([put])).await?;
         Ok(answer.header().map_or(0, etcd_client::ResponseHeader::revision))
+    }
+
+    async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
+        self.alive()?;
+        let committed = commit_under(&self.members, change, Some(self.lease)).await;
+        committed.map_err(|failure| error_of(failure, &self.members.describe()))
     }
 
     async fn release(&self, key: &str) -> Result<(), StoreError> {

@@ -185,14 +185,31 @@ async fn sessions_hold_keys_and_lose_them(store: &Arc<dyn Store>) {
     one.release("/t/s/leader").await.unwrap();
     assert!(!one.acquire("/t/s/leader", "one").await.unwrap(), "what is not ours cannot be given up by us");
     assert_eq!(next_change(&mut watch).await.1, [event("/t/s/leader", Some("two"))]);
+    // Many at once, and one of them taken back.
+    let mut many = Change::default();
+    many.puts.extend([("/t/s/seen/a", "1"), ("/t/s/seen/b", "2")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+    assert!(matches!(two.commit(&many).await.unwrap(), Committed::Done { .. }));
+    assert_eq!(
+        next_change(&mut watch).await.1,
+        [event("/t/s/seen/a", Some("1")), event("/t/s/seen/b", Some("2"))]
+    );
+    let mut back = Change::default().guarded("/t/s/leader", Expect::Value("one".to_owned()));
+    back.deletes.insert("/t/s/seen/b".to_owned());
+    assert_eq!(two.commit(&back).await.unwrap(), Committed::Conflict);
+    back.guards.clear();
+    two.commit(&back).await.unwrap();
+    assert_eq!(next_change(&mut watch).await.1, [event("/t/s/seen/b", None)]);
     // Closed.
     two.close().await;
     let (_, mut gone) = next_change(&mut watch).await;
-    if gone.len() == 1 {
+    while gone.len() < 3 {
         gone.extend(next_change(&mut watch).await.1);
     }
     gone.sort_by(|a, b| a.key.cmp(&b.key));
-    assert_eq!(gone, [event("/t/s/leader", None), event("/t/s/member/two", None)]);
+    assert_eq!(
+        gone,
+        [event("/t/s/leader", None), event("/t/s/member/two", None), event("/t/s/seen/a", None)]
+    );
     assert!(one.acquire("/t/s/leader", "one").await.unwrap());
     next_change(&mut watch).await;
     // Dead: nobody renews it any more, and it was never closed.
