@@ -40,6 +40,7 @@ pub use groups::{Assignment, Unit};
 pub use handover::{Handover, SetTime};
 pub use hearsay::{Places, SetTold, Told};
 pub use look::{Advertised, Look};
+pub use renew::Wish;
 pub use view::{Collector, GroupView, MemberView};
 
 /// How the conductor decides.

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Desired, Mode, Name};
 
@@ -26,7 +26,7 @@ pub struct Expected {
 pub type Sampled = (Name, i64);
 
 /// A measurement.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
     /// Sets that are expected.
     pub expected: usize,

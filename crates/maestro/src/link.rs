@@ -14,6 +14,7 @@ use campanile_ldms::auth;
 use campanile_ldms::client::{Client, ConnectError, Endpoint, Options, RequestError};
 use campanile_ldms::wire::ids::AttrId;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use crate::conductor::{DueLook, Look, Outcome};
@@ -111,6 +112,15 @@ impl Report {
 #[derive(Debug)]
 pub struct Link {
     commands: mpsc::Sender<Command>,
+    role: Role,
+    task: AbortHandle,
+}
+
+impl Drop for Link {
+    /// The task may be waiting for a daemon that hangs; the connection is to be gone at once.
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Link {
@@ -125,14 +135,27 @@ impl Link {
     ) -> Self {
         let (commands, queue) = mpsc::channel(QUEUE);
         let task = Task { id, control: Arc::new(control), role, watch, reports, queue };
-        tokio::spawn(task.run());
-        Self { commands }
+        let task = tokio::spawn(task.run()).abort_handle();
+        Self { commands, role, task }
+    }
+
+    /// What the daemon is, as the link was told.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
     }
 
     /// Tells it something. False when it cannot take more.
     #[must_use]
     pub fn tell(&self, command: Command) -> bool {
         self.commands.try_send(command).is_ok()
+    }
+
+    /// Tells it what the daemon is now; everything is looked at then. False when it cannot take more.
+    #[must_use]
+    pub fn tell_role(&mut self, role: Role) -> bool {
+        self.role = role;
+        self.tell(Command::Role(role))
     }
 }
 

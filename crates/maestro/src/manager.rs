@@ -1,6 +1,7 @@
 //! The loop: what links report goes to the conductor, what the conductor orders goes to the links.
 
 mod core;
+mod shared;
 mod updates;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -19,9 +20,13 @@ use crate::late::Late;
 use crate::link::{Command, Link, Report, Watch};
 use crate::model::{Desired, Name};
 use crate::observe::{Figures, Role};
+use crate::plan::Plan;
 use crate::state::{Runtime, StateFile};
 
+pub use shared::{Given, Membership};
 pub use updates::AggregatorFigures;
+
+use shared::Shared;
 
 /// Reports that wait for the loop; links wait when it is full.
 const REPORTS: usize = 4_096;
@@ -39,6 +44,8 @@ pub struct Options {
     pub watch: Watch,
     /// How it decides.
     pub settings: Settings,
+    /// Whether there may be others: then it does nothing before it has met them.
+    pub shared: bool,
 }
 
 /// A manager. Clones are the same one.
@@ -50,6 +57,8 @@ pub struct Manager {
 struct Inner {
     core: Mutex<Core>,
     nudge: Notify,
+    /// There may be something to be told to other managers.
+    news: Notify,
     clock: Clock,
     journal: Option<Journal>,
     state: Option<StateFile>,
@@ -65,6 +74,8 @@ struct Core {
     performance: Vec<Performance>,
     found: HashMap<usize, HashMap<String, Newest>>,
     expected: Option<Vec<Expected>>,
+    /// Since when it leads others.
+    leads_since_ms: Option<u64>,
     coverage: Option<Coverage>,
     history: VecDeque<(f64, f32)>,
     unsaved: bool,
@@ -74,6 +85,8 @@ struct Core {
     levels: u64,
     /// Events beside those of the conductor.
     news: Vec<Event>,
+    /// What is known by the other managers.
+    shared: Shared,
 }
 
 /// How well a daemon does.
@@ -87,6 +100,8 @@ pub struct Performance {
     pub late: Late,
     /// When an updater or a plugin of it was last told something, monotonic milliseconds.
     pub told_ms: u64,
+    /// Its sets that something speaks against, where another manager watches it.
+    pub suspects: Vec<String>,
 }
 
 fn unix_us() -> u64 {
@@ -94,7 +109,7 @@ fn unix_us() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn role(desired: &Desired, daemon: usize, tops: &BTreeSet<usize>) -> Role {
+fn role(desired: &Desired, daemon: usize, tops: &BTreeSet<usize>, measures: bool) -> Role {
     let of = &desired.daemons[daemon];
     Role {
         // One that has left its groups still has producers to let go of.
@@ -102,7 +117,7 @@ fn role(desired: &Desired, daemon: usize, tops: &BTreeSet<usize>) -> Role {
         samples: !of.plugins.is_empty(),
         advertises: !of.advertisers.is_empty(),
         listens: of.member_of.iter().any(|(group, _)| !desired.groups[*group].listeners.is_empty()),
-        top: of.member_of.iter().any(|(group, _)| tops.contains(group)),
+        top: measures && of.member_of.iter().any(|(group, _)| tops.contains(group)),
     }
 }
 
@@ -124,6 +139,10 @@ impl Manager {
             Some(Err(error)) => tracing::warn!(%error, "what an earlier run knew cannot be read"),
             Some(Ok(None)) | None => {}
         }
+        if options.shared {
+            conductor.set_role(false, Vec::new());
+            conductor.set_hands_off(true);
+        }
         let (reports, received) = mpsc::channel(REPORTS);
         let core = Core {
             conductor,
@@ -133,6 +152,7 @@ impl Manager {
             performance: Vec::new(),
             found: HashMap::new(),
             expected: None,
+            leads_since_ms: None,
             coverage: None,
             history: VecDeque::new(),
             unsaved: false,
@@ -140,10 +160,12 @@ impl Manager {
             requests: 0,
             levels: 0,
             news: Vec::new(),
+            shared: Shared::default(),
         };
         let inner = Inner {
             core: Mutex::new(core),
             nudge: Notify::new(),
+            news: Notify::new(),
             clock,
             journal,
             state,
@@ -170,6 +192,8 @@ impl Manager {
         }
         let change = core.conductor.change(desired, now_ms);
         core.open_links(&self.inner, &change.before);
+        core.apply_membership(&self.inner);
+        core.follow_again(now_ms);
         core.expected = None;
         core.found.clear();
         core.unsaved = true;
@@ -256,7 +280,13 @@ impl Manager {
         let now_ms = self.inner.clock.now().mono_ms;
         let core = self.lock();
         let daemons = core.conductor.desired().daemons.iter().enumerate().filter_map(|(at, daemon)| {
-            let plan = core.conductor.plan_for(at, now_ms)?;
+            let track = core.conductor.track(at);
+            // Of one that another manager looks after only what is held up is known here.
+            let told = || Plan { held: track.held.clone(), waits: track.waits(), ..Plan::default() };
+            let plan = match core.conductor.is_mine(at) {
+                true => core.conductor.plan_for(at, now_ms)?,
+                false => told(),
+            };
             let quiet = plan.steps.is_empty() && plan.held.is_empty() && !plan.waits;
             let steps: Vec<String> = plan.steps.iter().map(ToString::to_string).collect();
             (!quiet).then(|| {
@@ -284,10 +314,18 @@ impl Manager {
             .map(|(key, refused)| json!({"step": key, "says": refused.text, "times": refused.times}))
             .collect();
         let now_us = unix_us();
-        let sets: Vec<Value> = core
-            .expected
+        let conductor = &core.conductor;
+        // Only who leads measures; the others know what is expected.
+        let measures = conductor.leads();
+        let expected = match &core.expected {
+            Some(known) => std::borrow::Cow::Borrowed(known),
+            None => std::borrow::Cow::Owned(coverage::expected(conductor.desired(), &|daemon| {
+                conductor.sampled(daemon)
+            })),
+        };
+        let measured_by = core.shared.leader().filter(|_| !measures);
+        let sets: Vec<Value> = expected
             .iter()
-            .flatten()
             .filter(|expected| expected.sampler == at)
             .map(|expected| {
                 let newest = core.found.values().filter_map(|found| found.get(&*expected.set));
@@ -296,6 +334,7 @@ impl Manager {
                 json!({"set": expected.set, "age_s": age_s, "fresh_up_to_s": expected.fresh_us as f64 / 1e6})
             })
             .collect();
+        let (performance, judgement) = core.performance_and_judgement(at);
         Ok(json!({
             "daemon": name,
             "health": track.health.name(),
@@ -303,9 +342,11 @@ impl Manager {
             "since_s": self.inner.clock.now().unix_of(track.since_ms),
             "collectors": collectors,
             "sets": sets,
+            "measured_by": measured_by,
+            "watched_by": core.watched_by(name),
             "refusals": refusals,
-            "performance": core.performance_of(at),
-            "judgement": crate::health::judge(&core.performance[at]),
+            "performance": performance,
+            "judgement": judgement,
         }))
     }
 
@@ -332,24 +373,15 @@ impl Manager {
             && (0..conductor.desired().daemons.len()).all(|at| match conductor.track(at).health {
                 Health::Unknown => conductor.desired().daemons[at].control.is_none(),
                 Health::Up => {
+                    if !conductor.is_mine(at) {
+                        return !conductor.track(at).waits();
+                    }
                     let plan = conductor.plan_for(at, now_ms);
                     !conductor.track(at).is_busy()
                         && plan.is_some_and(|plan| plan.steps.is_empty() && !plan.waits)
                 }
                 Health::Hung | Health::Down => true,
             })
-    }
-
-    /// Says whether this manager decides, and to which daemons (by name) it speaks.
-    pub fn set_role(&self, leading: bool, mine: &dyn Fn(&str) -> bool) {
-        let mut core = self.lock();
-        let list: Vec<bool> =
-            core.conductor.desired().daemons.iter().map(|daemon| mine(&daemon.name)).collect();
-        let changed = core.conductor.set_role(leading, list);
-        drop(core);
-        if changed {
-            self.inner.nudge.notify_one();
-        }
     }
 
     /// Says whether anything may be changed at all.
@@ -362,27 +394,9 @@ impl Manager {
         }
     }
 
-    /// Takes over what a leader has decided about a group (its name as [`crate::board`] writes it).
-    pub fn import(&self, group: &str, held: &std::collections::BTreeMap<String, String>) {
-        let mut core = self.lock();
-        let find = |desired: &Desired| {
-            desired.groups.iter().position(|at| crate::board::file_name(&at.name) == group)
-        };
-        if let Some(at) = find(core.conductor.desired()) {
-            let now_ms = self.inner.clock.now().mono_ms;
-            core.conductor.import(at, held, now_ms);
-            core.unsaved = true;
-            drop(core);
-            self.inner.nudge.notify_one();
-        }
-    }
-
-    /// What has been decided about groups since these generations: name, generation, who has what.
+    /// What has been decided about groups since these generations: name, generation, who has what and what is moving.
     #[must_use]
-    pub fn decided(
-        &self,
-        since: &std::collections::BTreeMap<String, u64>,
-    ) -> Vec<(String, u64, std::collections::BTreeMap<String, String>)> {
+    pub fn decided(&self, since: &std::collections::BTreeMap<String, u64>) -> Vec<(String, u64, Given)> {
         let core = self.lock();
         let conductor = &core.conductor;
         let groups = conductor.desired().groups.iter().enumerate();
@@ -392,7 +406,9 @@ impl Manager {
                 assignment.ready && since.get(&*group.name) != Some(&assignment.generation)
             })
             .map(|(at, group)| {
-                (group.name.to_string(), conductor.assignment(at).generation, conductor.export(at))
+                let given =
+                    Given { held: Arc::new(conductor.export(at)), handing: conductor.handing_over(at) };
+                (group.name.to_string(), conductor.assignment(at).generation, given)
             })
             .collect()
     }

@@ -101,6 +101,15 @@ pub fn render(manager: &Manager) -> String {
     registry.register("connected", "Producers an aggregator is connected to", connected);
     registry.register("aggregator_up", "Whether an aggregator answers", up);
     aggregator_figures(manager, &mut registry);
+    let links = Gauge::<i64>::default();
+    links.set(i64::try_from(manager.links()).unwrap_or(i64::MAX));
+    registry.register("links", "Daemons this manager has a connection to, or tries to", links);
+    let watching = Family::<Labels, Gauge>::default();
+    for (member, daemons) in manager.watching() {
+        let count = i64::try_from(daemons).unwrap_or(i64::MAX);
+        watching.get_or_create(&vec![("manager", member)]).set(count);
+    }
+    registry.register("watched", "Daemons that fall to each manager of the cluster", watching);
     let (orders, requests) = manager.sent();
     let sent = Family::<Labels, Gauge>::default();
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);

@@ -114,7 +114,8 @@ pub async fn run(args: MaestroArgs) -> Result<(), MaestroError> {
     })?;
     let reading = args.reading();
     let wanted = reading.desired(&cluster);
-    let options = options(&args, &cluster, wanted.daemons.len());
+    let mut options = options(&args, &cluster, wanted.daemons.len());
+    options.shared = store.is_some();
     let manager = Manager::start(
         wanted,
         options,
@@ -216,7 +217,7 @@ fn options(args: &MaestroArgs, cluster: &crate::config::Cluster, daemons: usize)
         moves_per_s: f64::from(moves.return_per_s),
         sync_ms: longest_ms.min(Settings::default().sync_ms),
     };
-    Options { watch, settings }
+    Options { watch, settings, shared: false }
 }
 
 fn agent_config(args: &MaestroArgs, workers: &Workers) -> Result<(AgentConfig, Option<Bus>), MaestroError> {

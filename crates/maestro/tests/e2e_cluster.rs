@@ -32,6 +32,8 @@ mod managers;
 mod moves;
 #[path = "cluster/said.rs"]
 mod said;
+#[path = "cluster/sharing.rs"]
+mod sharing;
 mod site;
 #[path = "cluster/starting.rs"]
 mod starting;

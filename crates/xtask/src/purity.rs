@@ -70,7 +70,19 @@ const PURE: [(&str, &[&str]); 5] = [
     ),
     (
         "maestro",
-        &["balance", "board/wishes", "conductor", "config", "generate", "keys", "late", "model", "seen"],
+        &[
+            "balance",
+            "board/news",
+            "board/share",
+            "board/wishes",
+            "conductor",
+            "config",
+            "generate",
+            "keys",
+            "late",
+            "model",
+            "seen",
+        ],
     ),
     (
         "ocs",

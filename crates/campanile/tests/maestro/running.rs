@@ -97,7 +97,17 @@ fn an_operator_sees_and_steers_a_running_cluster() {
     let (_, out, _) = cluster.ldms(&["status", "--all"]);
     assert!(SAMPLERS.iter().all(|sampler| out.contains(&format!("\n  {sampler:<20} up "))), "{out}");
     let status = cluster.json(&["status"]);
-    let shape = ["coverage", "daemons", "drained", "groups", "hands_off", "orders", "requests", "worst_hour"];
+    let shape = [
+        "coverage",
+        "daemons",
+        "drained",
+        "groups",
+        "hands_off",
+        "managers",
+        "orders",
+        "requests",
+        "worst_hour",
+    ];
     let mut found = keys(&status);
     found.sort_unstable();
     assert_eq!(found, shape, "the manual describes it");

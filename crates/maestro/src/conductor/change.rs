@@ -74,8 +74,13 @@ impl Conductor {
         self.started_ms = now_ms;
         // With others, a new daemon is nobody's until it has been agreed whose.
         let alone = self.mine.iter().all(|mine| *mine);
-        let mine = |was: &Option<usize>| was.map_or(alone, |was| self.mine[was]);
-        self.mine = before.iter().map(mine).collect();
+        let of = |list: &[bool]| -> Vec<bool> {
+            before.iter().map(|was| was.map_or(alone, |was| list[was])).collect()
+        };
+        (self.mine, self.watched) = (of(&self.mine), of(&self.watched));
+        self.refresh_watched();
+        self.wished.clear();
+        self.untold = (0..self.tracks.len()).collect();
         self.dirty = (0..self.tracks.len()).collect();
         self.rechecks.clear();
         self.index();
@@ -90,6 +95,7 @@ impl Conductor {
         for daemon in 0..self.tracks.len() {
             self.weigh(daemon);
         }
+        self.hear_again(now_ms);
         let (added, gone) = (
             self.desired.daemons.iter().filter(|daemon| !old_positions.contains_key(&*daemon.name)).count(),
             old_positions.keys().filter(|name| !positions.contains_key(*name)).count(),

@@ -27,6 +27,7 @@ impl Conductor {
                 || track.busy
                 || track.health != Health::Up
                 || !self.mine[daemon]
+                || !track.first_hand
             {
                 continue;
             }

@@ -21,6 +21,18 @@ plugins: {{mem: {{name: meminfo, interval: 1s, config: [{{schema: meminfo}}]}}}}
     )
 }
 
+/// The same, and `t1` above the aggregators.
+pub(super) fn two_tiers(samplers: usize, aggregators: usize) -> String {
+    let top = r#"  - {names: "t1", hosts: m2, endpoints: [{names: "t1-ep", ports: "100", maestro_comm: True}]}
+aggregators:
+  - daemons: "t1"
+    peers:
+      - {daemons: "a[1-COUNT]", endpoints: "a[1-COUNT]-ep", reconnect: 2s, type: active, updaters: [{interval: 1s}]}
+"#;
+    let top = top.replace("COUNT", &aggregators.to_string());
+    file(samplers, aggregators).replace("aggregators:\n", &top)
+}
+
 /// What a file asks for.
 pub(super) fn desired(text: &str, balance: BalanceBy) -> Desired {
     let (cluster, _) = config::parse("c.yaml".as_ref(), text.as_bytes(), Pairing::Written);

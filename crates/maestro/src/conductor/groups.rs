@@ -93,6 +93,9 @@ impl Assignment {
 /// At the first decision about a group an aggregator that refuses connections may just be starting, for so long.
 const STARTING_MS: u64 = 1_000;
 
+/// So much longer than for others it is waited for daemons that another manager watches.
+const HEARSAY_MS: u64 = 5_000;
+
 /// While units wait to be moved to level the load, they are looked at again after this time.
 const LEVEL_MS: u64 = 200;
 
@@ -135,7 +138,14 @@ impl Conductor {
             .zip(&assignment.at)
             .filter_map(|(unit, at)| Some((unit, (*at)?)))
             .collect();
-        let at = units.iter().map(|unit| kept.get(unit).copied()).collect();
+        let mut at: Vec<Option<u16>> = units.iter().map(|unit| kept.get(unit).copied()).collect();
+        // A leader may have decided about a unit before it was known here.
+        if let Some(given) = self.given.get(&desired.name).filter(|_| !self.leading) {
+            let places = self.places_by_name(group);
+            for (unit, at) in units.iter().zip(&mut at).filter(|(_, at)| at.is_none()) {
+                *at = given.get(&self.unit_key(group, unit)).and_then(|name| places.get(&**name).copied());
+            }
+        }
         let assignment = &mut self.assignments[group];
         assignment.units = units;
         assignment.by_sets = true;
@@ -210,15 +220,21 @@ impl Conductor {
     /// Whether all aggregators of a group are known, or have had their time since the start or the last change of the
     /// configuration.
     fn is_synced(&self, group: usize, now_ms: u64) -> bool {
-        let in_time = now_ms < self.started_ms + self.settings.sync_ms;
         let starting = now_ms < self.started_ms + self.starting_ms() && !self.assignments[group].ready;
         let members = &self.desired.groups[group].aggregators;
+        let in_time = |daemon: usize| now_ms < self.synced_ms(daemon);
         members.iter().all(|member| match self.tracks[member.daemon].health {
-            Health::Unknown => !in_time,
-            Health::Up => self.tracks[member.daemon].seen.is_some() || !in_time,
+            Health::Unknown => !in_time(member.daemon),
+            Health::Up => self.tracks[member.daemon].seen.is_some() || !in_time(member.daemon),
             Health::Hung => true,
             Health::Down => !starting,
         })
+    }
+
+    /// Until when a daemon is waited for: one that another manager has to look at first, and to tell of, has more time.
+    fn synced_ms(&self, daemon: usize) -> u64 {
+        let more_ms = if self.watched[daemon] { 0 } else { HEARSAY_MS };
+        self.started_ms + self.settings.sync_ms + more_ms
     }
 
     fn starting_ms(&self) -> u64 {
@@ -244,9 +260,9 @@ impl Conductor {
     fn rebalance_group(&mut self, group: usize, now_ms: u64) {
         if !self.is_synced(group, now_ms) {
             let starting_ms = self.started_ms + self.starting_ms();
-            let next_ms =
-                if now_ms < starting_ms { starting_ms } else { self.started_ms + self.settings.sync_ms };
-            self.wake_at(next_ms);
+            let sync_ms = self.started_ms + self.settings.sync_ms;
+            let later_ms = [starting_ms, sync_ms].into_iter().find(|at_ms| now_ms < *at_ms);
+            self.wake_at(later_ms.unwrap_or(sync_ms + HEARSAY_MS).max(now_ms + 1));
             return;
         }
         self.refresh_units(group);
@@ -439,17 +455,41 @@ impl Conductor {
         seen.updaters.values().any(|updater| updater.matches.contains(&wanted))
     }
 
-    /// Takes over an assignment decided by another manager. Keys as [`Self::export`] gives them.
-    pub fn import(&mut self, group: usize, held: &BTreeMap<String, String>, now_ms: u64) {
-        self.refresh_units(group);
-        let places: HashMap<&str, u16> = self.desired.groups[group]
-            .aggregators
-            .iter()
-            .enumerate()
+    /// The aggregators of a group by name.
+    fn places_by_name(&self, group: usize) -> HashMap<&str, u16> {
+        let members = self.desired.groups[group].aggregators.iter().enumerate();
+        members
             .filter_map(|(place, member)| {
                 Some((&*self.desired.daemons[member.daemon].name, u16::try_from(place).ok()?))
             })
-            .collect();
+            .collect()
+    }
+
+    /// Takes over an assignment decided by another manager, keys as [`Self::export`] gives them, and the handovers that
+    /// it has begun ([`Self::handing_over`]).
+    pub fn follow(
+        &mut self,
+        group: usize,
+        held: Arc<BTreeMap<String, String>>,
+        handing: &BTreeMap<String, String>,
+        now_ms: u64,
+    ) {
+        self.given.insert(self.desired.groups[group].name.clone(), Arc::clone(&held));
+        let (before, first) = self.take_over(group, &held);
+        self.follow_handovers(group, handing, now_ms);
+        self.wake_members(group, &before, first);
+    }
+
+    /// Takes over an assignment of before. Keys as [`Self::export`] gives them.
+    pub fn import(&mut self, group: usize, held: &BTreeMap<String, String>, now_ms: u64) {
+        let (before, first) = self.take_over(group, held);
+        self.begin_handovers(group, &before, now_ms);
+        self.wake_members(group, &before, first);
+    }
+
+    fn take_over(&mut self, group: usize, held: &BTreeMap<String, String>) -> (Vec<Option<u16>>, bool) {
+        self.refresh_units(group);
+        let places = self.places_by_name(group);
         let at: Vec<Option<u16>> = self.assignments[group]
             .units
             .iter()
@@ -459,8 +499,7 @@ impl Conductor {
             .collect();
         let before = self.assignments[group].set(at);
         let first = !std::mem::replace(&mut self.assignments[group].ready, true);
-        self.begin_handovers(group, &before, now_ms);
-        self.wake_members(group, &before, first);
+        (before, first)
     }
 
     /// Who carries what, by names: what [`Self::import`] and [`Conductor::remember`] take.

@@ -17,7 +17,7 @@
 //! nobody above starts a producer before it has ended. With three tiers that was not enough: in one of some ten runs on
 //! real daemons a set never reached the third tier again. So there, and higher, a move breaks before it makes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use campanile_ldms::api::updater::MatchField;
 
@@ -62,6 +62,18 @@ pub struct SetTime {
     pub at_us: u64,
 }
 
+impl Handover {
+    /// Whether the old one is no longer needed.
+    pub(super) const fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// The old one is no longer needed.
+    pub(super) const fn end(&mut self) {
+        self.over = true;
+    }
+}
+
 impl Conductor {
     /// How long both aggregators of a handover may collect, from the connection of the new one.
     pub(super) fn overlap_ms(group: &Group) -> u64 {
@@ -88,6 +100,44 @@ impl Conductor {
                 self.assignments[group].handovers.insert(producer, handover);
             }
         }
+    }
+
+    /// Takes over the handovers that a leader has under way: for each producer the old aggregator.
+    pub(super) fn follow_handovers(&mut self, group: usize, from: &BTreeMap<String, String>, now_ms: u64) {
+        let desired = &self.desired.groups[group];
+        let place = |name: &str| {
+            let is = |member: &crate::model::Member| *self.desired.daemons[member.daemon].name == *name;
+            desired.aggregators.iter().position(is)
+        };
+        let mut known = std::mem::take(&mut self.assignments[group].handovers);
+        let mut handovers = BTreeMap::new();
+        for (producer, from) in from {
+            let at = desired.index.get(producer.as_str()).copied();
+            let to = at.and_then(|at| self.assignments[group].at.get(at).copied().flatten()).map(usize::from);
+            let (Some(at), Some(from), Some(to)) = (at, place(from), to) else { continue };
+            if from == to {
+                continue;
+            }
+            let same = known.remove(&at).filter(|known| known.from == from && known.to == to);
+            let begun =
+                || Handover { from, to, since_ms: now_ms, connected_ms: None, sampled: 0, over: false };
+            handovers.insert(at, same.unwrap_or_else(begun));
+        }
+        self.assignments[group].handovers = handovers;
+    }
+
+    /// The handovers of a group that are under way: for each producer the old aggregator, by names.
+    #[must_use]
+    pub fn handing_over(&self, group: usize) -> BTreeMap<String, String> {
+        let desired = &self.desired.groups[group];
+        let name = |place: usize| {
+            let member = desired.aggregators.get(place)?;
+            Some(self.desired.daemons[member.daemon].name.to_string())
+        };
+        let handovers = self.assignments[group].handovers.iter();
+        handovers
+            .filter_map(|(at, one)| Some((desired.producers.get(*at)?.name.to_string(), name(one.from)?)))
+            .collect()
     }
 
     /// Whether it collects from samplers alone, and nobody collects from those above it.
@@ -139,6 +189,14 @@ impl Conductor {
                     handover.connected_ms = Some(now_ms);
                 }
                 if !handover.over && handover.connected_ms.is_some_and(|at_ms| now_ms >= at_ms + overlap_ms) {
+                    handover.over = true;
+                    self.dirty.insert(self.desired.groups[group].aggregators[handover.from].daemon);
+                }
+                // Another manager sets the new one, and may not know of the handover any more: then it waits until
+                // this one has let go.
+                let to = self.desired.groups[group].aggregators[handover.to].daemon;
+                let tries = self.state_on(group, handover.to, *producer).is_active();
+                if !handover.over && !self.mine[to] && !tries && now_ms >= handover.since_ms + overlap_ms {
                     handover.over = true;
                     self.dirty.insert(self.desired.groups[group].aggregators[handover.from].daemon);
                 }
@@ -269,6 +327,7 @@ impl Conductor {
                 // A directory may come in parts: twice the same is all of it.
                 if sampled > 0 && waiting == 0 && all_there && handover.sampled == sampled {
                     handover.over = true;
+                    self.untold.insert(daemon);
                     over.push(handover.from);
                 }
                 handover.sampled = if waiting == 0 { sampled } else { 0 };

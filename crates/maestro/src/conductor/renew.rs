@@ -2,16 +2,20 @@
 //!
 //! ldmsd (4.5.1) marks a set as deleted when *any* daemon that had offered a set of that name says that it is gone, not
 //! only the one it has it from; the tier above then drops it for good. It may also ignore a directory while it still has
-//! the old set. A new connection of the lowest aggregator to the sampler announces the set to all tiers again; it
-//! interrupts nothing but what is lost.
+//! the old set. A new connection of the lowest aggregator to the sampler announces the set to all tiers again, and
+//! interrupts nothing but what is lost. Where that does not help, the tier above has the old set and does not let go of
+//! it: a new connection of that tier to the one below makes it. For a moment it holds nothing of that aggregator, so it is
+//! the second thing to try, and it is tried twice at most.
 //!
-//! With several managers, only aggregators that the leader itself sets are asked for it.
+//! With several managers the leader finds out, and the one that speaks to the aggregator is asked for it
+//! ([`Conductor::wishes`], [`Conductor::wish`]).
 //!
 //! **Guarantees.** Nothing is renewed while any daemon on the way is not well, or a move is under way. A few at a time,
 //! and of one sampler less and less often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::Name;
 use crate::seen::State;
 
 use super::{Conductor, Health};
@@ -24,6 +28,9 @@ const MAX_MS: u64 = 600_000;
 const MAX_AT_ONCE: usize = 8;
 /// Tiers above a sampler; more would be a circle.
 const TIERS_MAX: usize = 8;
+
+/// Producers of one aggregator that are to be connected anew, by group: how often that was asked for so far.
+pub type Wish = BTreeMap<String, BTreeMap<String, u32>>;
 
 /// A sampler whose sets do not come to the top.
 #[derive(Clone, Copy, Debug)]
@@ -46,12 +53,15 @@ impl Conductor {
         }
         let mut renewed = 0;
         for (daemon, fresh_ms) in missing {
+            let wait_ms = MIN_MS.max(*fresh_ms);
             if !self.samples(*daemon) || !self.is_way_whole(*daemon, TIERS_MAX) {
-                self.lost.remove(daemon);
-                self.forget_renewal(*daemon);
+                // A renewal itself looks like this: how often there was one is not forgotten by it.
+                if let Some(lost) = self.lost.get_mut(daemon) {
+                    lost.again_ms = lost.again_ms.max(now_ms + wait_ms);
+                    self.forget_renewal(*daemon);
+                }
                 continue;
             }
-            let wait_ms = MIN_MS.max(*fresh_ms);
             let lost = self.lost.entry(*daemon).or_insert(Lost { renewed: 0, again_ms: now_ms + wait_ms });
             if now_ms < lost.again_ms || renewed >= MAX_AT_ONCE {
                 continue;
@@ -59,41 +69,118 @@ impl Conductor {
             renewed += 1;
             lost.renewed = lost.renewed.saturating_add(1);
             lost.again_ms = now_ms + wait_ms.saturating_mul(1 << lost.renewed.min(16)).min(MAX_MS);
-            self.renew(*daemon);
+            let times = lost.renewed;
+            self.renew(*daemon, times);
         }
     }
 
-    fn renew(&mut self, daemon: usize) {
-        let mut by = Vec::new();
-        for (group, producer) in self.produces_in[daemon].clone() {
-            for place in self.carriers(group, producer) {
-                let member = self.desired.groups[group].aggregators[place].daemon;
-                // What another manager sets would wait here for ever: it is not told of this.
-                if !self.is_mine(member) {
+    /// What the managers of other aggregators are asked to connect anew: for each aggregator, by group, the producers
+    /// and how often so far.
+    #[must_use]
+    pub fn wishes(&self) -> BTreeMap<Name, Wish> {
+        let mut wishes: BTreeMap<Name, Wish> = BTreeMap::new();
+        for (member, list) in &self.wished {
+            let wish = wishes.entry(self.desired.daemons[*member].name.clone()).or_default();
+            for ((group, producer), times) in list {
+                let group = &self.desired.groups[*group];
+                let producers = wish.entry(group.name.to_string()).or_default();
+                producers.insert(group.producers[*producer].name.to_string(), *times);
+            }
+        }
+        wishes
+    }
+
+    /// Does what a leader asks for, where this manager speaks to the aggregator: connects anew what has been asked for
+    /// more often than before, and leaves alone what is asked for no longer.
+    pub fn wish(&mut self, aggregator: usize, before: &Wish, now: &Wish) {
+        if !self.mine[aggregator] {
+            return;
+        }
+        let times = |wish: &Wish, group: &str, producer: &str| {
+            wish.get(group).and_then(|list| list.get(producer)).copied().unwrap_or(0)
+        };
+        for (group, _) in self.desired.daemons[aggregator].member_of.clone() {
+            let name = self.desired.groups[group].name.clone();
+            let named =
+                [before, now].into_iter().filter_map(|wish| wish.get(&*name)).flat_map(BTreeMap::keys);
+            for producer in named.collect::<BTreeSet<_>>() {
+                let Some(at) = self.desired.groups[group].index.get(producer.as_str()).copied() else {
                     continue;
+                };
+                let (old, new) = (times(before, &name, producer), times(now, &name, producer));
+                let renew = &mut self.tracks[aggregator].renew;
+                let changed = match new {
+                    0 => renew.remove(&(group, at)),
+                    new => new != old && renew.insert((group, at)),
+                };
+                if changed {
+                    self.dirty.insert(aggregator);
                 }
+            }
+        }
+    }
+
+    /// Connects a sampler anew, for the first time at the lowest aggregator, then a tier higher each time, twice over.
+    fn renew(&mut self, daemon: usize, times: u32) {
+        let tiers = self.way_up(daemon);
+        let at = usize::try_from(times.saturating_sub(1)).unwrap_or(usize::MAX);
+        let at = if at < 2 * tiers.len() { at % tiers.len() } else { 0 };
+        let Some(tier) = tiers.into_iter().nth(at) else { return };
+        let mut by = Vec::new();
+        for (member, group, producer) in tier {
+            if self.is_mine(member) {
                 self.tracks[member].renew.insert((group, producer));
                 self.dirty.insert(member);
-                by.push(self.desired.daemons[member].name.to_string());
+            } else {
+                self.wished.entry(member).or_default().insert((group, producer), times);
             }
+            let producer = &self.desired.groups[group].producers[producer].name;
+            by.push(format!("{producer} to {}", self.desired.daemons[member].name));
         }
         if by.is_empty() {
             return;
         }
         let name = self.desired.daemons[daemon].name.clone();
-        let text = format!("its sets do not come to the top; it is connected anew to {}", by.join(", "));
+        let text = format!("its sets do not come to the top; connected anew: {}", by.join(", "));
         self.tell("renewed", &name, text);
+    }
+
+    /// Who collects from a daemon, tier by tier: aggregator, group, and the producer there.
+    fn way_up(&self, daemon: usize) -> Vec<Vec<(usize, usize, usize)>> {
+        let mut tiers = Vec::new();
+        let mut below = BTreeSet::from([daemon]);
+        while tiers.len() < TIERS_MAX {
+            let mut tier = BTreeSet::new();
+            for (group, producer) in below.iter().flat_map(|daemon| &self.produces_in[*daemon]) {
+                for place in self.carriers(*group, *producer) {
+                    tier.insert((self.desired.groups[*group].aggregators[place].daemon, *group, *producer));
+                }
+            }
+            if tier.is_empty() {
+                break;
+            }
+            below = tier.iter().map(|(member, _, _)| *member).collect();
+            tiers.push(tier.into_iter().collect());
+        }
+        tiers
     }
 
     /// Its sets have come: what has not been done is no longer needed.
     fn forget_renewal(&mut self, daemon: usize) {
-        for (group, producer) in self.produces_in[daemon].clone() {
-            for member in &self.desired.groups[group].aggregators {
-                if self.tracks[member.daemon].renew.remove(&(group, producer)) {
-                    self.dirty.insert(member.daemon);
-                }
+        let carried = self.way_up(daemon).into_iter().flatten();
+        let own = self.produces_in[daemon].iter().flat_map(|(group, producer)| {
+            let members = self.desired.groups[*group].aggregators.iter();
+            members.map(|member| (member.daemon, *group, *producer))
+        });
+        for (member, group, producer) in carried.chain(own).collect::<Vec<_>>() {
+            if self.tracks[member].renew.remove(&(group, producer)) {
+                self.dirty.insert(member);
+            }
+            if let Some(wished) = self.wished.get_mut(&member) {
+                wished.remove(&(group, producer));
             }
         }
+        self.wished.retain(|_, list| !list.is_empty());
     }
 
     fn carriers(&self, group: usize, producer: usize) -> Vec<usize> {
@@ -102,8 +189,11 @@ impl Conductor {
     }
 
     /// Whether a sampler was seen to take new samples between the last two looks at it.
-    fn samples(&self, daemon: usize) -> bool {
+    pub(super) fn samples(&self, daemon: usize) -> bool {
         let track = &self.tracks[daemon];
+        if !track.first_hand {
+            return track.health == Health::Up && track.told.as_ref().is_some_and(|told| told.sampling);
+        }
         let seen = track.seen.as_ref().filter(|_| track.health == Health::Up);
         seen.is_some_and(|seen| seen.sets.values().any(|set| set.changed_ms >= seen.sets_ms))
     }
@@ -124,5 +214,33 @@ impl Conductor {
                             && self.is_way_whole(member, tiers - 1)
                     })
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conductor::{Settings, fixture};
+    use crate::model::BalanceBy;
+
+    #[test]
+    fn the_manager_of_an_aggregator_does_what_the_leader_asks_for_once() {
+        let desired = fixture::desired(&fixture::file(6, 3), BalanceBy::Producers);
+        let mut other = Conductor::new(desired, Settings::default(), 0);
+        let (none, group) = (Wish::new(), other.desired().groups[0].name.to_string());
+        let name = other.desired().groups[0].producers[1].name.to_string();
+        let wish = |times: u32| Wish::from([(group.clone(), BTreeMap::from([(name.clone(), times)]))]);
+        other.set_role(false, (0..9).map(|at| at != 8).collect());
+        other.wish(8, &none, &wish(1));
+        assert!(other.tracks[8].renew.is_empty(), "it is another's");
+        other.wish(7, &none, &wish(1));
+        assert_eq!(other.tracks[7].renew, [(0, 1)].into());
+        other.tracks[7].renew.clear();
+        other.wish(7, &wish(1), &wish(1));
+        assert!(other.tracks[7].renew.is_empty(), "it has been done");
+        other.wish(7, &wish(1), &wish(2));
+        assert_eq!(other.tracks[7].renew, [(0, 1)].into());
+        other.wish(7, &wish(2), &none);
+        assert!(other.tracks[7].renew.is_empty(), "it is not needed any more");
     }
 }

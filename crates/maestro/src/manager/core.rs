@@ -12,12 +12,14 @@ impl Core {
         let tops: BTreeSet<usize> = desired.top_groups().collect();
         for (at, daemon) in desired.daemons.iter().enumerate() {
             let was = before.get(at).copied().flatten();
-            let role = role(desired, at, &tops);
+            let role = role(desired, at, &tops, self.conductor.leads());
             let kept = was.and_then(|was| old.get_mut(was)).and_then(Option::take);
+            let kept = kept.and_then(|(id, mut link)| link.tell_role(role).then_some((id, link)));
             self.performance
                 .push(was.and_then(|was| performance.get_mut(was)).map(std::mem::take).unwrap_or_default());
-            let link = match (kept, &daemon.control) {
-                (Some((id, link)), Some(_)) if link.tell(Command::Role(role)) => Some((id, link)),
+            let watched = self.conductor.watches(at);
+            let link = match (kept, daemon.control.as_ref().filter(|_| watched)) {
+                (Some(kept), Some(_)) => Some(kept),
                 (_, Some(control)) => {
                     self.next_id += 1;
                     let (id, reports) = (self.next_id, inner.reports.clone());
@@ -55,7 +57,12 @@ impl Core {
                 self.conductor.looked(order.daemon);
             }
         }
-        for event in self.conductor.take_events().into_iter().chain(std::mem::take(&mut self.news)) {
+        let mut events = self.conductor.take_events();
+        events.append(&mut self.news);
+        if self.conductor.has_untold() || !events.is_empty() {
+            inner.news.notify_one();
+        }
+        for event in events {
             match event.kind {
                 "daemon-down" | "daemon-hung" | "refused" | updates::LATE => {
                     tracing::warn!(kind = event.kind, subject = %event.subject, "{}", event.text);
@@ -116,6 +123,8 @@ impl Core {
             }
             Report::Figures(figures) => self.performance[at].figures = Some(figures),
             Report::Updates(times) => self.judge_updates(at, &times, now_ms),
+            // Only who leads has them of all that are at the top.
+            Report::Samples(_) if !self.conductor.leads() => {}
             Report::Samples(list) => {
                 coverage::take_in(self.found.entry(at).or_default(), list, unix_us());
                 self.measure(now_ms);
@@ -124,6 +133,9 @@ impl Core {
     }
 
     pub(super) fn measure(&mut self, now_ms: u64) {
+        if self.begins_to_measure(now_ms) {
+            return;
+        }
         let conductor = &self.conductor;
         let expected = self.expected.get_or_insert_with(|| {
             coverage::expected(conductor.desired(), &|daemon| conductor.sampled(daemon))
@@ -148,7 +160,10 @@ impl Core {
             false => BTreeMap::new(),
         };
         self.conductor.missing(&stale, now_ms);
-        let now_s = now_us as f64 / 1e6;
+        self.keep_coverage(coverage, now_us as f64 / 1e6);
+    }
+
+    pub(super) fn keep_coverage(&mut self, coverage: Coverage, now_s: f64) {
         if self.history.back().is_none_or(|(at_s, _)| now_s - at_s >= 0.9) {
             self.history.push_back((now_s, coverage.percent() as f32));
         }
@@ -170,6 +185,29 @@ impl Core {
         })
     }
 
+    /// Performance and what is wrong with it, as this manager has found it or as it was told.
+    pub(super) fn performance_and_judgement(&self, at: usize) -> (Value, Vec<String>) {
+        let name = &self.conductor.desired().daemons[at].name;
+        match self.shared.performance.get(&**name).filter(|_| !self.conductor.watches(at)) {
+            Some(told) => told.clone(),
+            None => (self.performance_of(at), crate::health::judge(&self.performance[at])),
+        }
+    }
+
+    fn managers(&self) -> Value {
+        let membership = self.shared.membership.as_ref();
+        let managers = self.watching().into_iter().map(|(member, daemons)| {
+            let is = |name: Option<&String>| name.is_some_and(|name| name == member);
+            json!({
+                "manager": member,
+                "this": is(membership.map(|all| &all.id)),
+                "leads": is(membership.and_then(|all| all.leader.as_ref())),
+                "daemons": daemons,
+            })
+        });
+        managers.collect()
+    }
+
     pub(super) fn status(&self, clock: &Clock) -> Value {
         let conductor = &self.conductor;
         let now = clock.now();
@@ -182,6 +220,7 @@ impl Core {
             .filter(|(at, _)| !conductor.has_left(*at))
             .map(|(at, daemon)| {
                 let track = conductor.track(at);
+                let (performance, judgement) = self.performance_and_judgement(at);
                 json!({
                     "daemon": daemon.name,
                     "aggregator": !daemon.member_of.is_empty(),
@@ -190,8 +229,9 @@ impl Core {
                     "reason": track.reason,
                     "since_s": now.unix_of(track.since_ms),
                     "held": track.held,
-                    "performance": self.performance_of(at),
-                    "judgement": crate::health::judge(&self.performance[at]),
+                    "performance": performance,
+                    "judgement": judgement,
+                    "watched_by": self.watched_by(&daemon.name),
                 })
             })
             .collect();
@@ -209,6 +249,7 @@ impl Core {
             "groups": conductor.groups(),
             "daemons": daemons,
             "drained": conductor.drained(),
+            "managers": self.managers(),
             "hands_off": conductor.is_hands_off(),
             "orders": self.orders,
             "requests": self.requests,

@@ -74,7 +74,7 @@ impl<'c> Place<'c> {
         let (conductor, performance) = (self.conductor, self.performance);
         self.below.entry(aggregator).or_insert_with(|| {
             let desired = conductor.desired();
-            let suspects = performance[aggregator].late.suspects().collect();
+            let suspects = performance[aggregator].suspects().collect();
             let mut below = Below { longest_us: 0, calm_since_ms: Some(0), suspects };
             let (mut daemons, mut groups) = (BTreeSet::new(), BTreeSet::new());
             let mut ahead = vec![aggregator];
@@ -97,7 +97,7 @@ impl<'c> Place<'c> {
             }
             for daemon in daemons {
                 let (track, of) = (conductor.track(daemon), &performance[daemon]);
-                below.suspects.extend(of.late.suspects());
+                below.suspects.extend(of.suspects());
                 // What one that is down had has moved long ago; one that hangs may still offer it.
                 below.calm_since_ms = below
                     .calm_since_ms
@@ -147,6 +147,13 @@ impl Ground for Place<'_> {
     fn is_late_below(&mut self, producer: &str, set: &str) -> bool {
         let daemon = self.daemon_of(producer).filter(|daemon| self.is_aggregator(*daemon));
         daemon.is_some_and(|daemon| self.below(daemon).suspects.contains(set))
+    }
+}
+
+impl Performance {
+    /// The sets of an aggregator that something speaks against, whoever has found it.
+    pub(super) fn suspects(&self) -> impl Iterator<Item = &str> {
+        self.late.suspects().chain(self.suspects.iter().map(String::as_str))
     }
 }
 

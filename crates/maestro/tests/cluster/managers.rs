@@ -20,13 +20,13 @@ use crate::site::{self, PATIENCE, Shape, Site, until};
 use crate::{L1, SMALL};
 
 /// One of several managers. Dropped, it is gone as one that was killed: its session is not closed, only not renewed.
-struct Party {
-    manager: Manager,
+pub(crate) struct Party {
+    pub(crate) manager: Manager,
     board: JoinHandle<()>,
 }
 
 impl Party {
-    fn join(site: &Site, store: Arc<dyn Store>, id: &str) -> Self {
+    pub(crate) fn join(site: &Site, store: Arc<dyn Store>, id: &str) -> Self {
         let clock = Clock::system();
         let workers = Workers::new(clock.clone());
         let desired = site.file.desired(BalanceBy::Producers);
@@ -36,7 +36,7 @@ impl Party {
         Self { manager, board: tokio::spawn(board.run()) }
     }
 
-    fn leads(&self) -> bool {
+    pub(crate) fn leads(&self) -> bool {
         self.manager.with(|conductor| conductor.leads() && !conductor.is_hands_off())
     }
 }
@@ -48,7 +48,7 @@ impl Drop for Party {
 }
 
 /// How often each daemon's configuration has been changed, as it says itself.
-async fn changes(site: &Site) -> BTreeMap<String, u64> {
+pub(crate) async fn changes(site: &Site) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for name in site.file.ports.keys() {
         counts.insert(name.clone(), site.ask(name).await.call(&CfgCntr {}).await.unwrap());
@@ -56,7 +56,7 @@ async fn changes(site: &Site) -> BTreeMap<String, u64> {
     counts
 }
 
-async fn one_leads(party: &[Party]) -> usize {
+pub(crate) async fn one_leads(party: &[Party]) -> usize {
     until("one manager leads", || party.iter().filter(|one| one.leads()).count() == 1).await;
     party.iter().position(Party::leads).unwrap()
 }

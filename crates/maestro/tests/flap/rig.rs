@@ -179,7 +179,7 @@ impl Rig {
                     said.push('\n');
                     said.push_str(&maestro.testimony().await);
                 }
-                panic!("{said}");
+                panic!("{:#?}\n{said}", self.site.sets_everywhere().await);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

@@ -218,6 +218,7 @@ pub(crate) fn quick() -> Options {
             ..Watch::default()
         },
         settings: Settings { settle_ms: 500, moves_per_s: 100.0, sync_ms: 3_000 },
+        shared: false,
     }
 }
 
@@ -328,7 +329,7 @@ impl Site {
     }
 
     /// What every aggregator has of every set: its producer, state and the second of its sample.
-    async fn sets_everywhere(&self) -> BTreeMap<String, Vec<String>> {
+    pub(crate) async fn sets_everywhere(&self) -> BTreeMap<String, Vec<String>> {
         let mut all = BTreeMap::new();
         for name in self.file.ports.keys().filter(|name| name.starts_with('l')) {
             let Some(client) = self.try_ask(name).await else { continue };
@@ -340,6 +341,18 @@ impl Site {
             all.insert(name.clone(), sets.into_iter().map(line).collect());
         }
         all
+    }
+
+    /// Connections that a daemon has accepted, as the system counts them.
+    pub(crate) fn connections(&self, daemon: &str) -> usize {
+        let port = format!(":{:04X}", self.file.ports[daemon]);
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let established = |line: &&str| {
+            let mut words = line.split_whitespace().skip(1);
+            let local = words.next().is_some_and(|local| local.ends_with(&port));
+            local && words.nth(1) == Some("01")
+        };
+        table.lines().skip(1).filter(established).count()
     }
 
     pub(crate) async fn rest(&self, manager: &Manager) {

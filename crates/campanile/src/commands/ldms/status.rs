@@ -78,6 +78,16 @@ pub(crate) fn render(status: &Value, all: bool) -> String {
             }
         }
     }
+    let managers: Vec<String> = list(&status["managers"])
+        .map(|one| {
+            let this = if one["this"] == true { " (this one)" } else { "" };
+            let leads = if one["leads"] == true { " leads and" } else { "" };
+            format!("{}{this}{leads} watches {}", text(&one["manager"]), one["daemons"])
+        })
+        .collect();
+    if managers.len() > 1 {
+        let _ = writeln!(out, "managers: {}", managers.join(", "));
+    }
     if status["hands_off"] == true {
         out.push_str("hands off: the store is out of reach or has no majority; nothing is changed\n");
     }
@@ -144,6 +154,8 @@ mod tests {
             "coverage": {"percent": 50.0, "fresh": 1, "expected": 2, "expected_of_living": 1, "fresh_of_living": 1,
                 "stale": []},
             "worst_hour": {"percent": 0.0, "at_s": 0.0},
+            "managers": [{"manager": "n1-7", "leads": true, "this": false, "daemons": 3},
+                {"manager": "n2-8", "leads": false, "this": true, "daemons": 2}],
             "groups": [{"name": "l1-[1-2]", "producers": 2, "unassigned": 0, "members": [
                 {"daemon": "l1-1", "health": "hung", "reason": "no answer for 3 s", "drained": false,
                  "assigned": 0, "connected": 1, "held": ["prdcr_add x: no"]}]}],
@@ -151,9 +163,15 @@ mod tests {
                 "managed": true}],
         });
         let text = render(&status, false);
-        for part in
-            ["coverage: 50.0 % (1 of 2", "l1-1", "hung", "no answer for 3 s", "refuses prdcr_add", "s-1"]
-        {
+        for part in [
+            "coverage: 50.0 % (1 of 2",
+            "n1-7 leads and watches 3, n2-8 (this one) watches 2",
+            "l1-1",
+            "hung",
+            "no answer for 3 s",
+            "refuses prdcr_add",
+            "s-1",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

@@ -82,9 +82,11 @@ pub(crate) fn render(daemon: &str, why: &serde_json::Value) -> String {
         );
     }
     for set in why["sets"].as_array().into_iter().flatten() {
-        let age = set["age_s"]
-            .as_f64()
-            .map_or_else(|| "never seen".to_owned(), |age_s| format!("{age_s:.1} s old"));
+        let age = match (set["age_s"].as_f64(), why["measured_by"].as_str()) {
+            (Some(age_s), _) => format!("{age_s:.1} s old"),
+            (None, Some(leader)) => format!("its age is known to {leader}, who leads,"),
+            (None, None) => "never seen".to_owned(),
+        };
         let _ = writeln!(
             out,
             "  {}: {age} at the top, fresh up to {} s",
