@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use campanile_control::state_dir::fnv1a;
 use campanile_ldms::api::update_times::{SetTimes, UpdateTimes};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::health::THREAD_BUSY_PERCENT;
 
@@ -123,7 +123,7 @@ pub struct UpdaterView {
 }
 
 /// Figures of all updates of an aggregator.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     /// Updates that ended since the manager watches. A set that two updaters have counts twice.
     pub updates: u64,

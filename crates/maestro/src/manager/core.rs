@@ -93,11 +93,11 @@ impl Core {
             }
             Report::Hung(reason) => {
                 self.conductor.hung(at, &reason, now_ms);
-                self.forget_updates(at);
+                self.forget_updates(at, "its daemon is away");
             }
             Report::Down(reason) => {
                 self.found.remove(&at);
-                self.forget_updates(at);
+                self.forget_updates(at, "its daemon is away");
                 self.conductor.down(at, &reason, now_ms);
             }
             Report::Seen(look) => {

@@ -84,6 +84,7 @@ impl Core {
             let Some(control) = desired.daemons[at].control.as_ref().filter(|_| wanted) else {
                 if let Some((id, _)) = self.links[at].take() {
                     self.positions.remove(&id);
+                    self.forget_updates(at, "another manager watches its daemon now");
                     self.performance[at] = Performance::default();
                 }
                 continue;
@@ -238,6 +239,7 @@ impl Manager {
             }
             core.conductor.hear(at, Arc::new(saying.told), since_ms, now.mono_ms);
             if !core.conductor.watches(at) {
+                core.hear_updates(at, &saying.performance, &saying.judgement);
                 core.performance[at].suspects = saying.suspects;
             }
             core.shared.performance.insert(saying.daemon, (saying.performance, saying.judgement));

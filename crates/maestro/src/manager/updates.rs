@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use campanile_ldms::api::update_times::UpdateTimes;
+use serde::Deserialize as _;
 
 use super::*;
 use crate::conductor::Outcome;
@@ -171,21 +172,33 @@ impl Core {
         let changes = late.take_in(times, &mut place, now_ms);
         let busy = self.performance[at].figures.as_ref().and_then(crate::health::busiest_thread_percent);
         for change in changes {
-            let (kind, text) = match change.late {
-                true => (LATE, late.words_of(&change.updater, busy)),
-                false => {
-                    (IN_TIME, format!("updater {}: none of its sets counts as late any more", change.updater))
-                }
-            };
-            self.tell_of(at, kind, text);
+            let text = change.late.then(|| late.words_of(&change.updater, busy));
+            self.tell_of(at, &change.updater, text);
         }
         self.performance[at].late = late;
     }
 
-    /// One that is away is not judged.
-    pub(super) fn forget_updates(&mut self, at: usize) {
+    /// Takes in what another manager tells of an aggregator, before it takes the place of what was known.
+    pub(super) fn hear_updates(&mut self, at: usize, performance: &Value, judgement: &[String]) {
+        let late = |performance: &Value| -> BTreeSet<String> {
+            let updaters = performance["updates"]["updaters"].as_object().into_iter().flatten();
+            updaters.filter(|(_, view)| view["late"] == true).map(|(name, _)| name.clone()).collect()
+        };
+        let name = &self.conductor.desired().daemons[at].name;
+        let before = self.shared.performance.get(&**name).map(|(before, _)| late(before)).unwrap_or_default();
+        let now = late(performance);
+        for updater in before.symmetric_difference(&now) {
+            let begins = format!("updater {updater}: ");
+            let words = || judgement.iter().find(|words| words.starts_with(&begins));
+            let some = || words().cloned().unwrap_or_else(|| format!("{begins}sets of it are late"));
+            self.tell_of(at, updater, now.contains(updater).then(some));
+        }
+    }
+
+    /// One that is away is not judged, nor is one that another manager watches.
+    pub(super) fn forget_updates(&mut self, at: usize, why: &str) {
         for updater in self.performance[at].late.forget() {
-            self.tell_of(at, IN_TIME, format!("updater {updater}: is not judged while its daemon is away"));
+            self.note(at, IN_TIME, format!("updater {updater}: is not judged, {why}"));
         }
     }
 
@@ -200,7 +213,17 @@ impl Core {
         }
     }
 
-    fn tell_of(&mut self, at: usize, kind: &'static str, text: String) {
+    /// Tells that an updater is late, in these words, or is no longer.
+    fn tell_of(&mut self, at: usize, updater: &str, late: Option<String>) {
+        match late {
+            Some(words) => self.note(at, LATE, words),
+            None => {
+                self.note(at, IN_TIME, format!("updater {updater}: none of its sets counts as late any more"))
+            }
+        }
+    }
+
+    fn note(&mut self, at: usize, kind: &'static str, text: String) {
         let subject = self.conductor.desired().daemons[at].name.to_string();
         self.news.push(Event { kind, subject, text });
     }
@@ -232,21 +255,23 @@ pub struct AggregatorFigures {
 }
 
 impl Manager {
-    /// The figures of all aggregators, in the order of the configuration.
+    /// The figures of all aggregators, in the order of the configuration: as this manager has found them, or as others
+    /// have told it, a minute ago at most.
     #[must_use]
     pub fn figures(&self) -> Vec<AggregatorFigures> {
         let core = self.lock();
-        let daemons = core.conductor.desired().daemons.iter().zip(&core.performance);
-        let aggregators = daemons.filter(|(daemon, _)| !daemon.member_of.is_empty());
+        let daemons = core.conductor.desired().daemons.iter().enumerate();
+        let aggregators = daemons.filter(|(_, daemon)| !daemon.member_of.is_empty());
         aggregators
-            .map(|(daemon, performance)| {
-                let figures = performance.figures.as_ref();
+            .map(|(at, daemon)| {
+                let (performance, _) = core.performance_and_judgement(at);
+                let number = |name: &str| performance[name].as_f64();
                 AggregatorFigures {
                     name: daemon.name.clone(),
-                    answer_ms: performance.latency_ms.map(|(_, mean_ms)| mean_ms),
-                    memory_percent: figures.and_then(crate::health::memory_percent),
-                    busy_percent: figures.and_then(crate::health::busiest_thread_percent),
-                    updates: performance.late.totals(),
+                    answer_ms: number("mean_latency_ms"),
+                    memory_percent: number("memory_used_percent"),
+                    busy_percent: number("busiest_thread_percent"),
+                    updates: Totals::deserialize(&performance["updates"]).ok(),
                 }
             })
             .collect()

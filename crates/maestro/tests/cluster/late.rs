@@ -1,18 +1,22 @@
 //! Overruns and late sets: a sampler that lets its sets be read too slowly is noticed, told, and forgotten when it does
 //! better; what the manager does itself is held against nobody. On simulated daemons, or on real ones where `LDMSD` is set.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use campanile_control::journal::{Event, Journal, JournalOptions, Query};
 use campanile_control::{Clock, Workers};
+use campanile_maestro::board::Saying;
 use campanile_maestro::link::Watch;
-use campanile_maestro::manager::{Manager, Options};
+use campanile_maestro::manager::{Manager, Membership, Options};
 use campanile_maestro::metrics;
 use campanile_maestro::model::BalanceBy;
 
-use crate::site::{Site, quick, until};
+use serde_json::json;
+
+use crate::site::{PATIENCE, Site, quick, until};
 use crate::{L1, SMALL};
 
 /// What is said of the performance of a daemon.
@@ -99,4 +103,50 @@ async fn overruns_of_an_updater_are_noticed_told_and_forgotten_and_moves_are_not
     if lag_ms.load(Ordering::Relaxed) < 100 {
         assert_eq!(all.len(), 2, "{events:#?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_manager_finds_late_is_told_and_shown_by_each() {
+    let site = Site::new(SMALL);
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let workers = Workers::new(clock.clone());
+    let journal = Journal::open(JournalOptions::in_dir(dir.path(), "late"), clock.clone(), &workers).await;
+    let wanted = site.file.desired(BalanceBy::Producers);
+    let options = Options { shared: true, ..quick() };
+    let manager = Manager::start(wanted, options, clock, &workers, Some(journal.clone()), None);
+    // So many others that most daemons are theirs.
+    let others = (1..20).map(|at| format!("m{at}"));
+    let members: BTreeSet<String> = others.chain(["this".to_owned()]).collect();
+    let leader = Some("m1".to_owned());
+    manager.set_membership(&Membership { id: "this".to_owned(), members, leader });
+    let theirs =
+        |l1: &&&str| manager.with(|conductor| !conductor.watches(conductor.desired().daemon(l1).unwrap()));
+    let aggregator = L1.iter().find(theirs).unwrap();
+    let says = "updater all: 2 of 40 sets were late in the last minute (s-1/meminfo, …): …";
+    let saying = |late: bool| Saying {
+        daemon: (*aggregator).to_owned(),
+        performance: json!({"mean_latency_ms": 2.5, "updates": {
+            "updates": 900, "overruns": 12, "oversampled": 7, "sets": 40, "late_sets": if late { 2 } else { 0 },
+            "mean_ms": 1.5, "max_ms": 9.0, "updaters": {"all": {"late": late}}}}),
+        judgement: if late { vec![says.to_owned()] } else { Vec::new() },
+        ..Saying::default()
+    };
+    for late in [true, true, false, false] {
+        manager.hear(vec![saying(late)]);
+        assert_eq!(judgement(&manager, aggregator).contains(says), late);
+        let figures = manager.figures().into_iter().find(|figures| *figures.name == **aggregator).unwrap();
+        let updates = figures.updates.unwrap();
+        assert_eq!((updates.overruns, updates.late_sets), (12, if late { 2 } else { 0 }));
+        assert_eq!(figures.answer_ms, Some(2.5));
+    }
+    let began = Instant::now();
+    let mut events = told(&journal).await;
+    while events.len() < 2 {
+        assert!(began.elapsed() < PATIENCE, "{events:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        events = told(&journal).await;
+    }
+    let texts: Vec<&str> = events.iter().map(|event| &*event.text).collect();
+    assert_eq!(texts, [says, "updater all: none of its sets counts as late any more"]);
 }
