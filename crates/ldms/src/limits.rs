@@ -36,8 +36,8 @@ pub const MAX_SET_NAME: usize = 511;
 /// Longest message of an authentication plugin, in bytes. A munge credential is about 200.
 pub const MAX_AUTH_MESSAGE: usize = 16 * 1024;
 
-/// Sets of one updater in an answer to `update_time_stats`. (A message of the greatest length has room for about as many.)
-pub const MAX_TIMED_SETS: usize = 500_000;
+/// Sets of one updater in an answer to `update_time_stats`: what 30 000 producers have, and some.
+pub const MAX_TIMED_SETS: usize = 100_000;
 
 /// Names one hostlist may stand for, as in the Python hostlist library that LDMS sites know.
 pub const MAX_HOSTLIST: usize = 100_000;

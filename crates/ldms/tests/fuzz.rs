@@ -18,6 +18,8 @@ fn seeds() -> Vec<Vec<u8>> {
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     let mut seeds =
         vec![b"node-[001-128],login[1-2]".to_vec(), b"prdcr_add name=\"a b\" host=h port=1".to_vec()];
+    let times = r#"{"all":{"histogram":{"n_warmup":10},"s1":{"s1/m":{"min":1.5,"max":2.5,"cnt":2,"skipped_cnt":0}},}}"#;
+    seeds.push(times.into());
     for name in ["plain.txt", "rail.txt", "naive.txt", "collect.txt"] {
         let text = std::fs::read_to_string(dir.join(name)).unwrap();
         for line in text.lines().filter(|line| line.starts_with(['>', '<'])) {

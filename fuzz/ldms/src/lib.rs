@@ -2,12 +2,15 @@
 //! and what reads must write back.
 
 use bytes::{Bytes, BytesMut};
+use campanile_ldms::api::update_times::UpdateTimeStats;
+use campanile_ldms::api::{Call as _, Response};
 use campanile_ldms::auth::Auth;
 use campanile_ldms::link::{Event, Handshake, Link};
 use campanile_ldms::sim::config_file;
 use campanile_ldms::wire::connect::ConnectMessage;
+use campanile_ldms::wire::ids::AttrId;
 use campanile_ldms::wire::lookup::Rendezvous;
-use campanile_ldms::wire::record::{Assembler, Header};
+use campanile_ldms::wire::record::{Assembler, Attribute, Header};
 use campanile_ldms::wire::xprt::Message;
 use campanile_ldms::wire::{dir, frame, set};
 use campanile_ldms::{command, hostlist, limits, time};
@@ -96,7 +99,7 @@ pub fn links(data: &[u8]) {
     }
 }
 
-/// What people write: hostlists, commands and files of them, intervals.
+/// What people write: hostlists, commands and files of them, intervals; and the answer of ldmsd that is not always JSON.
 pub fn texts(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Ok(names) = hostlist::expand(&text)
@@ -110,4 +113,6 @@ pub fn texts(data: &[u8]) {
         let _ = command::render(&request);
     }
     let _ = config_file::read(&text);
+    let response = Response { errcode: 0, attributes: vec![Attribute::text(AttrId::STRING, &text)] };
+    let _ = UpdateTimeStats::default().reply(&response);
 }

@@ -172,6 +172,14 @@ mod tests {
     }
 
     #[test]
+    fn an_updater_has_so_many_sets_at_most() {
+        let sets: Vec<String> = (0..MAX_TIMED_SETS).map(|at| format!("\"{at}\":{{}}")).collect();
+        let (most, one) = (sets.join(","), r#""one":{}"#);
+        assert!(read(&format!(r#"{{"all":{{"s1":{{{most}}}}}}}"#)).is_ok());
+        assert!(read(&format!(r#"{{"all":{{"s1":{{{most}}},"s2":{{{one}}}}}}}"#)).is_err());
+    }
+
+    #[test]
     fn other_forms_are_errors_and_names_are_not_mended() {
         assert_eq!(mended(r#"{"a,}":{"\",}":1,},}"#), r#"{"a,}":{"\",}":1}}"#);
         for wrong in ["", "[]", r#"{"all":[]}"#, r#"{"all":{"s1":{"x":{"cnt":"many"}}}}"#] {
