@@ -31,7 +31,7 @@ use crate::conductor::Wish;
 use crate::coverage::Coverage;
 use crate::manager::{Given, Manager, Membership};
 
-use news::{MAX_BYTES, News};
+use news::{MAX_BYTES, MAX_KEYS, News};
 use wishes::{Drained, Names};
 
 /// A member that has shown no sign of life for this time is taken for dead.
@@ -45,7 +45,7 @@ const LEVEL: &str = "level";
 /// The key of what the leader has measured at the top.
 const COVERAGE: &str = "coverage";
 /// It is written at most this often.
-const COVERAGE_EVERY: Duration = Duration::from_secs(1);
+const COVERAGE_EVERY: Duration = Duration::from_secs(5);
 /// How often the leader looks whether it has decided something, and the others whether there is one.
 const EVERY: Duration = Duration::from_millis(100);
 
@@ -295,17 +295,20 @@ impl Board {
         let key = |daemon: &str| self.prefix.key(&format!("seen/{}/{}", self.id, file_name(daemon)));
         let untold = self.manager.take_untold();
         let mine = self.manager.mine_since(&mut part.met, alone);
-        let mut change = Change::default();
         if let Some(mine) = mine {
-            change.deletes.extend(part.news.keep(&mine).iter().map(|daemon| key(daemon)));
+            for gone in part.news.keep(&mine).chunks(MAX_KEYS) {
+                let deletes = gone.iter().map(|daemon| key(daemon)).collect();
+                self.put_all(session, Change { deletes, ..Change::default() }).await?;
+            }
             part.news.changed(mine, part.now_ms());
         }
         if alone {
             part.coverage = None;
-            return self.put_all(session, change).await;
+            return Ok(());
         }
         part.news.changed(untold, part.now_ms());
         loop {
+            let mut change = Change::default();
             let due = part.news.due(part.now_ms());
             let mut bytes = 0;
             for (daemon, saying) in due.iter().zip(self.manager.sayings(&due)) {
@@ -328,7 +331,7 @@ impl Board {
                     change.puts.insert(key(daemon), text);
                 }
             }
-            self.put_all(session, std::mem::take(&mut change)).await?;
+            self.put_all(session, change).await?;
             // What a leader decides comes after what it has decided by.
             if !part.leading || !part.has_due() {
                 break;

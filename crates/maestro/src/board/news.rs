@@ -1,8 +1,10 @@
 //! What a manager writes down for the others, and when. Pure.
 //!
-//! **Guarantees.** Nothing is written that the others know already. What they decide by is written at once, the rest once
-//! in [`CALM_MS`] per daemon, figures once in [`FIGURES_MS`]. Of one daemon at most one value a second is written in the
-//! long run, [`BURST`] in a row, however it behaves.
+//! **Guarantees.** Nothing is written that the others know already: etcd keeps every value until it is compacted, and
+//! a cluster at rest must not fill it. What the others decide by is written at once, the rest once in [`CALM_MS`] per
+//! daemon, judgements once in [`JUDGED_MS`]; figures of aggregators, which are never the same twice, once in
+//! [`FIGURES_MS`], those of samplers never. Of one daemon at most one value a second is written in the long run, [`BURST`]
+//! in a row, however it behaves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +15,10 @@ use crate::conductor::Told;
 
 /// What nobody decides by is written at most this often per daemon.
 const CALM_MS: u64 = 1_000;
-/// Figures about performance are written at most this often per daemon, unless something else is.
-const FIGURES_MS: u64 = 60_000;
+/// Judgements of its performance are written at most this often per daemon, unless something else is.
+const JUDGED_MS: u64 = 60_000;
+/// Figures of aggregators are written at most this often, unless something else is.
+const FIGURES_MS: u64 = 600_000;
 /// Values of one daemon that may be written in a row; one more each second.
 const BURST: f64 = 8.0;
 /// Values written at once, and their bytes: what etcd takes as one change is more.
@@ -35,12 +39,20 @@ pub struct Saying {
     /// Its sets that may be late.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspects: Vec<String>,
-    /// Its performance, as [`crate::manager::Manager::status`] shows it.
-    #[serde(default)]
+    /// The performance of an aggregator, as [`crate::manager::Manager::status`] shows it.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub performance: Value,
-    /// What is wrong with that.
-    #[serde(default)]
+    /// What is wrong with its performance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub judgement: Vec<String>,
+}
+
+impl Saying {
+    /// What is wrong with its performance, without the numbers.
+    fn judged(&self) -> Vec<String> {
+        let word = |text: &String| text.chars().filter(|c| !c.is_ascii_digit()).collect();
+        self.judgement.iter().map(word).collect()
+    }
 }
 
 #[derive(Debug)]
@@ -91,10 +103,10 @@ impl News {
         let at_ms = if saying.told.is_urgent_after(&before.told) {
             let missing = (1.0 - tokens).max(0.0);
             now_ms + (missing * 1_000.0).ceil() as u64
-        } else if (&saying.told, &saying.judgement, &saying.suspects)
-            != (&before.told, &before.judgement, &before.suspects)
-        {
+        } else if saying.told.differs_from(&before.told) {
             said.at_ms + CALM_MS
+        } else if (saying.judged(), &saying.suspects) != (before.judged(), &before.suspects) {
+            said.at_ms + JUDGED_MS
         } else if saying.performance != before.performance {
             said.at_ms + FIGURES_MS
         } else {
@@ -127,12 +139,11 @@ impl News {
 mod tests {
     use super::*;
     use crate::conductor::Health;
-    use serde_json::json;
 
-    fn saying(health: Health, cfg_cntr: u64, latency_ms: u64) -> Saying {
-        let told = Told { health, cfg_cntr, ..Told::default() };
-        let performance = json!({ "latency_ms": latency_ms });
-        Saying { daemon: "s-1".to_owned(), told, performance, ..Saying::default() }
+    fn saying(health: Health, cfg_cntr: u64, slow: &str) -> Saying {
+        let told = Told { health, cfg_cntr, reason: slow.to_owned(), ..Told::default() };
+        let judgement = vec![slow.to_owned()];
+        Saying { daemon: "s-1".to_owned(), told, judgement, ..Saying::default() }
     }
 
     #[test]
@@ -140,21 +151,27 @@ mod tests {
         let mut news = News::default();
         news.changed(["s-1".to_owned()], 0);
         assert_eq!(news.due(0), ["s-1"]);
-        assert!(news.offer(saying(Health::Up, 1, 1), 0));
+        assert!(news.offer(saying(Health::Up, 1, "300 ms"), 0));
         assert!(news.due(10_000).is_empty());
-        assert!(!news.offer(saying(Health::Up, 1, 1), 10), "it is known");
-        // A change of the configuration: a second after the last. Figures: after a minute.
-        assert!(!news.offer(saying(Health::Up, 2, 1), 100));
+        assert!(!news.offer(saying(Health::Up, 1, "300 ms"), 10), "it is known");
+        assert!(
+            !news.offer(saying(Health::Up, 1, "412 ms"), 90_000) && !news.has_due(u64::MAX),
+            "numbers are not news"
+        );
+        news.said.clear();
+        assert!(news.offer(saying(Health::Up, 1, "300 ms"), 0));
+        // A change of the configuration: a second after the last. Another judgement: after a minute.
+        assert!(!news.offer(saying(Health::Up, 2, "300 ms"), 100));
         assert!(news.due(999).is_empty());
         assert_eq!(news.due(1_000), ["s-1"]);
-        assert!(news.offer(saying(Health::Up, 2, 1), 1_000));
-        assert!(!news.offer(saying(Health::Up, 2, 7), 2_000));
+        assert!(news.offer(saying(Health::Up, 2, "300 ms"), 1_000));
+        assert!(!news.offer(saying(Health::Up, 2, "busy"), 2_000));
         assert_eq!((news.due(60_999), news.due(61_000)), (vec![], vec!["s-1".to_owned()]));
         // Its death: at once.
-        assert!(news.offer(saying(Health::Down, 2, 7), 2_010));
+        assert!(news.offer(saying(Health::Down, 2, "busy"), 2_010));
         assert!(news.keep(&["s-1".to_owned()].into()).is_empty());
         assert_eq!(news.keep(&BTreeSet::new()), ["s-1"]);
-        assert!(news.offer(saying(Health::Down, 2, 7), 2_020), "it has been taken back");
+        assert!(news.offer(saying(Health::Down, 2, "busy"), 2_020), "it has been taken back");
     }
 
     #[test]
@@ -163,7 +180,7 @@ mod tests {
         let mut written = 0;
         for at in 0..600_u64 {
             let health = if at % 2 == 0 { Health::Up } else { Health::Down };
-            written += usize::from(news.offer(saying(health, 1, 1), at * 100));
+            written += usize::from(news.offer(saying(health, 1, ""), at * 100));
         }
         assert!((60..=70).contains(&written), "{written}");
         assert!(!news.due(61_000).is_empty(), "the last word comes, too");

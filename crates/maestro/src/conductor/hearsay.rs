@@ -107,6 +107,12 @@ impl Told {
             || self.matches != before.matches
             || names(self) != names(before)
     }
+
+    /// Whether there is anything new in it. The reason why nobody answers may be another at every attempt.
+    #[must_use]
+    pub fn differs_from(&self, before: &Self) -> bool {
+        self.health != before.health || Self { reason: before.reason.clone(), ..self.clone() } != *before
+    }
 }
 
 impl Conductor {
@@ -140,7 +146,7 @@ impl Conductor {
             cfg_cntr: track.memory.cfg_cntr,
             marks: track.memory.marks.clone(),
             retired: track.memory.retired.clone(),
-            sampling: self.samples(daemon),
+            sampling: self.has_sampled(daemon),
             ..Told::default()
         };
         if let Some(sampled) = &track.sampled

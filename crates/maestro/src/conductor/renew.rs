@@ -22,6 +22,8 @@ use super::{Conductor, Health};
 
 /// A set must have been missing for so long, beside the time it may be late.
 const MIN_MS: u64 = 5_000;
+/// So long, beside two intervals, a sampler is told to take samples after it was seen to.
+const SAMPLED_MS: u64 = 60_000;
 /// The longest pause between renewals of one sampler.
 const MAX_MS: u64 = 600_000;
 /// Samplers whose producers are renewed at once.
@@ -196,6 +198,16 @@ impl Conductor {
         }
         let seen = track.seen.as_ref().filter(|_| track.health == Health::Up);
         seen.is_some_and(|seen| seen.sets.values().any(|set| set.changed_ms >= seen.sets_ms))
+    }
+
+    /// Whether it was seen to take samples lately: what others are told, which is not to change with every look.
+    pub(super) fn has_sampled(&self, daemon: usize) -> bool {
+        let Some(seen) = &self.tracks[daemon].seen else { return false };
+        seen.sets.values().any(|set| {
+            let interval_us = set.schedule.map_or(0, |schedule| schedule.interval_us);
+            let lately_ms = SAMPLED_MS + 2 * u64::try_from(interval_us).unwrap_or(0) / 1_000;
+            set.changed_ms + lately_ms >= seen.sets_ms
+        })
     }
 
     /// Whether everybody from a daemon to the top is well and connected.

@@ -212,7 +212,11 @@ impl Manager {
                 told: core.conductor.tell_of(at)?,
                 since_s: now.unix_of(core.conductor.track(at).since_ms),
                 suspects: core.performance[at].suspects().take(MAX_SUSPECTS).map(str::to_owned).collect(),
-                performance: core.performance_of(at),
+                performance: match core.conductor.desired().daemons[at].member_of.is_empty() {
+                    // Of samplers there are too many, and their figures are never the same twice.
+                    true => Value::Null,
+                    false => core.performance_of(at),
+                },
                 judgement: crate::health::judge(&core.performance[at]),
             })
         };

@@ -11,6 +11,9 @@ use crate::site::store::store_of;
 use crate::site::{PATIENCE, Site, all_up, until};
 use crate::{L1, SMALL};
 
+/// Time in which all daemons are looked at more than once.
+const LOOKS: Duration = Duration::from_secs(8);
+
 /// Three managers that have come to rest, and which of them leads.
 async fn three(site: &Site, etcd: &Etcd) -> (Vec<Party>, usize) {
     let party: Vec<Party> = ["a", "b", "c"].iter().map(|id| Party::join(site, store_of(etcd), id)).collect();
@@ -81,6 +84,12 @@ async fn each_daemon_has_one_manager_and_the_death_of_a_manager_touches_none() {
         assert_eq!(l1["members"].as_array().unwrap().iter().map(connected).sum::<u64>(), 6, "{l1}");
     }
     let (counts, collectors) = (changes(&site).await, site.collectors(&L1).await);
+    // At rest nothing is written, however often everything is looked at.
+    let runtime = "/.campanile/orion/runtime/";
+    if let Some(keys) = etcd.dump(runtime) {
+        tokio::time::sleep(LOOKS).await;
+        assert_eq!(etcd.dump(runtime).unwrap(), keys);
+    }
     for (who, victim) in [("a follower", (leader + 1) % 3), ("the leader", leader)] {
         // The list gets shorter: names, not places, are what counts.
         let victim = if who == "the leader" { party.iter().position(Party::leads).unwrap() } else { victim };
