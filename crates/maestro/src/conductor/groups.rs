@@ -32,6 +32,8 @@ pub struct Assignment {
     pub generation: u64,
     /// Moves of which the old aggregator still collects, by producer.
     pub handovers: BTreeMap<usize, Handover>,
+    /// When producers last went to another aggregator because the old one had failed.
+    pub(super) fled_ms: BTreeMap<usize, u64>,
     /// Places that carry more than their limit.
     pub over: Vec<usize>,
     /// The producers of each place, where whole producers are divided.

@@ -13,8 +13,9 @@
 //! refuses the other's without asking for it. Only when it has *none* of both, because it has just been started, or because
 //! the sampler was, does it ask both at once; then it takes the end of the one it did not take for the end of the other, and
 //! can never again have a set of that name (4.5.1: `LDMS_SET_F_PDEL`, then a leaked reference at every update). So a
-//! handover is carried through once it has begun; it ends at once when a daemon above or the sampler fails or returns; and
-//! nobody above starts a producer before it has ended. With three tiers that was not enough: in one of some ten runs on
+//! handover is carried through once it has begun; it ends at once when a daemon above or the sampler fails or returns; none
+//! begins before the tier above can have the sets again that it lost by a failure ([`Conductor::dwell_ms`]); and nobody
+//! above starts a producer before it has ended. With three tiers that was not enough: in one of some ten runs on
 //! real daemons a set never reached the third tier again. So there, and higher, a move breaks before it makes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,9 @@ pub(super) const LOOK_MS: u64 = 250;
 /// How long both may collect, beside three intervals of the updater: connecting, and the second that ldmsd waits between
 /// a lookup and the first update.
 const OVERLAP_MS: u64 = 5_000;
+
+/// See [`Conductor::dwell_ms`]: connecting, and the second that ldmsd waits between a lookup and the first update.
+const DWELL_MS: u64 = 2_000;
 
 /// A producer that goes from one aggregator to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,8 +102,47 @@ impl Conductor {
                 let handover =
                     Handover { from, to, since_ms: now_ms, connected_ms: None, sampled: 0, over: false };
                 self.assignments[group].handovers.insert(producer, handover);
+            } else if from != to {
+                self.assignments[group].fled_ms.insert(producer, now_ms);
             }
         }
+    }
+
+    /// How long after a failure nothing is moved by plan: until the new aggregator has connected, looked up and updated
+    /// the sets, and the tier above has done the same.
+    pub(super) fn dwell_ms(&self, group: usize) -> u64 {
+        let longest_us = |group: usize| {
+            let updaters = self.desired.groups[group].updaters.iter();
+            updaters.map(|updater| updater.schedule.interval_us).max().unwrap_or(0)
+        };
+        let above_us = self.above(group).into_iter().map(longest_us).max().unwrap_or(0);
+        DWELL_MS + 3 * u64::try_from(longest_us(group) + above_us).unwrap_or(0) / 1_000
+    }
+
+    /// Which producers the tier above may not have again yet.
+    fn unsettled(&self, group: usize, now_ms: u64) -> Vec<bool> {
+        let count = self.desired.groups[group].producers.len();
+        if self.assignments[group].by_sets || !self.may_hand_over(group) {
+            return vec![false; count];
+        }
+        let dwell_ms = self.dwell_ms(group);
+        let lately = |at_ms: u64| now_ms < at_ms + dwell_ms;
+        let returned = |daemon: usize| {
+            let track = &self.tracks[daemon];
+            !track.failures.is_empty() && lately(track.since_ms)
+        };
+        let above = self.above(group);
+        let members = above.iter().flat_map(|upper| &self.desired.groups[*upper].aggregators);
+        if members.into_iter().any(|member| returned(member.daemon)) {
+            return vec![true; count];
+        }
+        let fled = &self.assignments[group].fled_ms;
+        let producers = self.desired.groups[group].producers.iter().enumerate();
+        producers
+            .map(|(at, producer)| {
+                producer.daemon.is_some_and(returned) || fled.get(&at).is_some_and(|at_ms| lately(*at_ms))
+            })
+            .collect()
     }
 
     /// Takes over the handovers that a leader has under way: for each producer the old aggregator.
@@ -251,11 +294,14 @@ impl Conductor {
         now_ms: u64,
     ) -> bool {
         let mut kept = false;
-        if at != before && self.linked_hands_over(group, now_ms) {
+        if at != before && !self.assignments[group].by_sets {
+            let linked = self.linked_hands_over(group, now_ms);
+            let unsettled = self.unsettled(group, now_ms);
             for producer in 0..at.len() {
+                let held = linked || unsettled.get(producer).copied().unwrap_or(false);
                 let old = before[producer].map(usize::from);
                 let planned = old.is_some_and(|old| self.serves(group, old, producer));
-                if planned && at[producer] != before[producer] && !self.assignments[group].by_sets {
+                if held && planned && at[producer] != before[producer] {
                     at[producer] = before[producer];
                     kept = true;
                 }
@@ -444,6 +490,30 @@ mod tests {
         // Whatever the sets say, it ends.
         conductor.decide(20_500 + Conductor::overlap_ms(&conductor.desired().groups[0].clone()));
         assert_eq!(stops(&conductor, 0, 30_000), 1);
+    }
+
+    #[test]
+    fn what_has_fled_from_a_failure_is_moved_by_plan_when_the_tier_above_can_have_it_again() {
+        let mut conductor = begun();
+        conductor.down(6, "connection closed", 20_000);
+        conductor.decide(20_000);
+        assert_eq!(conductor.assignment(0).counts(3)[0], 0);
+        let fled = conductor.assignment(0).at.clone();
+        for place in 1..3 {
+            let to = |producer: &usize| fled[*producer].map(usize::from) == Some(place);
+            connected(&mut conductor, place, &(0..6).filter(to).collect::<Vec<_>>());
+        }
+        conductor.up(6, 20_100);
+        connected(&mut conductor, 0, &[]);
+        // Everything goes back; two seconds, and three of its intervals: here nobody is above. What did not flee need
+        // not wait.
+        let others = [7, 8].map(|daemon: usize| conductor.desired().daemons[daemon].name.clone());
+        conductor.set_drained(others.into());
+        for (now_ms, back) in [(20_200, 4), (24_900, 4), (25_200, 6)] {
+            conductor.decide(now_ms);
+            assert_eq!(conductor.assignment(0).counts(3)[0], back, "{now_ms}");
+            assert_eq!([0, 3].map(|fled: usize| conductor.assignment(0).at[fled] == Some(0)), [back == 6; 2]);
+        }
     }
 
     #[test]
