@@ -1,8 +1,9 @@
 //! Several managers on real etcd share the watching: each daemon is looked at by one of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use campanile_maestro::board::share;
 use campanile_maestro::conductor::Health;
 use campanile_testkit::Etcd;
 
@@ -14,9 +15,22 @@ use crate::{L1, SMALL};
 /// Time in which all daemons are looked at more than once.
 const LOOKS: Duration = Duration::from_secs(8);
 
+/// Names of three managers, of whom each has an aggregator and a sampler for his own, whoever will lead.
+fn names() -> BTreeSet<String> {
+    let all = (1..1_000).map(|at| ["a", "b", "c"].map(|id| format!("{id}-{at}")).into());
+    let mut fair = all.filter(|members: &BTreeSet<String>| {
+        let owners = |daemons: &[String]| {
+            daemons.iter().filter_map(|daemon| share(members, daemon)).collect::<BTreeSet<_>>().len()
+        };
+        let samplers: Vec<String> = (1..=SMALL.samplers).map(|at| format!("s-{at}")).collect();
+        owners(&L1.map(str::to_owned)) == 3 && owners(&samplers) == 3
+    });
+    fair.next().unwrap()
+}
+
 /// Three managers that have come to rest, and which of them leads.
 async fn three(site: &Site, etcd: &Etcd) -> (Vec<Party>, usize) {
-    let party: Vec<Party> = ["a", "b", "c"].iter().map(|id| Party::join(site, store_of(etcd), id)).collect();
+    let party: Vec<Party> = names().iter().map(|id| Party::join(site, store_of(etcd), id)).collect();
     let leader = one_leads(&party).await;
     site.covered(&party[leader].manager, 12).await;
     for one in &party {
