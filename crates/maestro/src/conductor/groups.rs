@@ -416,6 +416,8 @@ impl Conductor {
     fn adopt(&mut self, group: usize) {
         let desired = &self.desired.groups[group];
         let remembered = self.remembered.get(&*desired.name);
+        let by_name = remembered.map(|_| self.places_by_name(group)).unwrap_or_default();
+        let busy = self.collectors_by_producer(group);
         let mut loads = vec![0_usize; desired.aggregators.len()];
         let mut at = self.assignments[group].at.clone();
         for (unit, place) in self.assignments[group].units.iter().zip(&mut at) {
@@ -423,14 +425,12 @@ impl Conductor {
                 continue;
             }
             let known = remembered.and_then(|known| known.get(&self.unit_key(group, unit)));
-            let known = known.and_then(|name| {
-                let is = |member: &crate::model::Member| *self.desired.daemons[member.daemon].name == **name;
-                desired.aggregators.iter().position(is)
-            });
+            let known = known.and_then(|name| by_name.get(name.as_str())).map(|place| usize::from(*place));
             let runs = |place: &usize| self.collects(group, *place, unit);
+            let on = busy.get(&unit.producer).map_or(&[][..], Vec::as_slice);
             let found = known
                 .filter(runs)
-                .or_else(|| (0..desired.aggregators.len()).filter(runs).min_by_key(|place| loads[*place]));
+                .or_else(|| on.iter().copied().filter(runs).min_by_key(|place| loads[*place]));
             if let Some(found) = found.or(known) {
                 loads[found] += 1;
                 *place = u16::try_from(found).ok();
@@ -455,6 +455,19 @@ impl Conductor {
         let (Some(set), Some(seen)) = (&unit.set, &track.seen) else { return true };
         let wanted = (exactly(set), false);
         seen.updaters.values().any(|updater| updater.matches.contains(&wanted))
+    }
+
+    /// Places of the aggregators that are seen to have a producer running, or stopping.
+    fn collectors_by_producer(&self, group: usize) -> HashMap<u32, Vec<usize>> {
+        let mut places: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (place, member) in self.desired.groups[group].aggregators.iter().enumerate() {
+            let entry = self.desired.daemons[member.daemon].member_of.iter().position(|(at, _)| *at == group);
+            let noted = entry.and_then(|entry| self.tracks[member.daemon].noted.get(entry));
+            for producer in noted.map_or(&[][..], |noted| &noted.busy) {
+                places.entry(*producer).or_default().push(place);
+            }
+        }
+        places
     }
 
     /// The aggregators of a group by name.
