@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use campanile_pages::ProgramPages;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::drive::usage;
 use crate::manager::Manager;
@@ -17,6 +18,8 @@ use crate::targets::Targets;
 const MEASURE_EVERY: Duration = Duration::from_secs(60);
 /// Who asks gets a measurement that is no older than this, or the next time one that is newer.
 const FRESH_MS: u64 = 3_000;
+/// Pages of the program file are given back so often at most; a little less than [`MEASURE_EVERY`], after which it is done.
+const PAGES_EVERY: Duration = Duration::from_secs(50);
 /// Two measurements closer together tell nothing of the CPU.
 const LEAST_MS: u64 = 1_000;
 /// Targets that could not be written are tried again after this time.
@@ -56,6 +59,7 @@ impl Manager {
     pub(crate) async fn measure(self) {
         let worker = self.shared.workers.register("usage");
         let mut pages = ProgramPages::default();
+        let mut pages_at = Instant::now() + PAGES_EVERY;
         loop {
             let asked = self.shared.measure_now.notified();
             let _ = tokio::time::timeout(MEASURE_EVERY, asked).await;
@@ -67,8 +71,12 @@ impl Manager {
             }
             self.shared.measured.notify_one();
             // A minute after the start, or after many launches, most of what was mapped for them is not needed any more.
-            if let Err(error) = pages.give_back() {
-                worker.error(&error.to_string());
+            // However often somebody looks: what is mapped while everything starts is no measure of what is used.
+            if Instant::now() >= pages_at {
+                pages_at = Instant::now() + PAGES_EVERY;
+                if let Err(error) = pages.give_back() {
+                    worker.error(&error.to_string());
+                }
             }
             worker.idle();
             // However many ask.

@@ -1,6 +1,6 @@
 //! Who carries what: units, their weights, adoption of what is found, the balance, and what follows for one aggregator.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::balance::{self, Bin, Work};
@@ -417,9 +417,14 @@ impl Conductor {
         let desired = &self.desired.groups[group];
         let remembered = self.remembered.get(&*desired.name);
         let by_name = remembered.map(|_| self.places_by_name(group)).unwrap_or_default();
-        let busy = self.collectors_by_producer(group);
         let mut loads = vec![0_usize; desired.aggregators.len()];
         let mut at = self.assignments[group].at.clone();
+        let open = self.assignments[group].units.iter().zip(&at).filter(|(_, place)| place.is_none());
+        let open: HashSet<u32> = open.map(|(unit, _)| unit.producer).collect();
+        if open.is_empty() {
+            return;
+        }
+        let busy = self.collectors_of_these(group, &open);
         for (unit, place) in self.assignments[group].units.iter().zip(&mut at) {
             if place.is_some() {
                 continue;
@@ -457,13 +462,14 @@ impl Conductor {
         seen.updaters.values().any(|updater| updater.matches.contains(&wanted))
     }
 
-    /// Places of the aggregators that are seen to have a producer running, or stopping.
-    fn collectors_by_producer(&self, group: usize) -> HashMap<u32, Vec<usize>> {
+    /// Places of the aggregators that are seen to have one of these producers running, or stopping.
+    fn collectors_of_these(&self, group: usize, producers: &HashSet<u32>) -> HashMap<u32, Vec<usize>> {
         let mut places: HashMap<u32, Vec<usize>> = HashMap::new();
         for (place, member) in self.desired.groups[group].aggregators.iter().enumerate() {
             let entry = self.desired.daemons[member.daemon].member_of.iter().position(|(at, _)| *at == group);
             let noted = entry.and_then(|entry| self.tracks[member.daemon].noted.get(entry));
-            for producer in noted.map_or(&[][..], |noted| &noted.busy) {
+            let busy = noted.map_or(&[][..], |noted| &noted.busy);
+            for producer in busy.iter().filter(|producer| producers.contains(producer)) {
                 places.entry(*producer).or_default().push(place);
             }
         }
