@@ -3,8 +3,9 @@
 //! ldmsd (4.5.1) marks a set as deleted when *any* daemon that had offered a set of that name says that it is gone, not
 //! only the one it has it from; the tier above then drops it for good. It may also ignore a directory while it still has
 //! the old set. A new connection of the lowest aggregator to the sampler announces the set to all tiers again, and
-//! interrupts nothing but what is lost. (A new connection between two tiers has not been seen to mend what that does not,
-//! and interrupts all that comes that way.)
+//! interrupts nothing but what is lost. Where that does not help, the tier above has the old set and does not let go of
+//! it: a new connection of that tier to the one below makes it. For a moment it holds nothing of that aggregator, so it is
+//! the second thing to try, and it is tried twice at most.
 //!
 //! With several managers the leader finds out, and the one that speaks to the aggregator is asked for it
 //! ([`Conductor::wishes`], [`Conductor::wish`]).
@@ -121,10 +122,14 @@ impl Conductor {
         }
     }
 
-    /// Connects a sampler anew to those that collect from it.
+    /// Connects a sampler anew, for the first time at the lowest aggregator, then a tier higher each time, twice over.
     fn renew(&mut self, daemon: usize, times: u32) {
+        let tiers = self.way_up(daemon);
+        let at = usize::try_from(times.saturating_sub(1)).unwrap_or(usize::MAX);
+        let at = if at < 2 * tiers.len() { at % tiers.len() } else { 0 };
+        let Some(tier) = tiers.into_iter().nth(at) else { return };
         let mut by = Vec::new();
-        for (member, group, producer) in self.collected_by(daemon) {
+        for (member, group, producer) in tier {
             if self.is_mine(member) {
                 self.tracks[member].renew.insert((group, producer));
                 self.dirty.insert(member);
@@ -142,24 +147,34 @@ impl Conductor {
         self.tell("renewed", &name, text);
     }
 
-    /// Who collects from a daemon: aggregator, group, and the producer there.
-    fn collected_by(&self, daemon: usize) -> BTreeSet<(usize, usize, usize)> {
-        let mut by = BTreeSet::new();
-        for (group, producer) in &self.produces_in[daemon] {
-            for place in self.carriers(*group, *producer) {
-                by.insert((self.desired.groups[*group].aggregators[place].daemon, *group, *producer));
+    /// Who collects from a daemon, tier by tier: aggregator, group, and the producer there.
+    fn way_up(&self, daemon: usize) -> Vec<Vec<(usize, usize, usize)>> {
+        let mut tiers = Vec::new();
+        let mut below = BTreeSet::from([daemon]);
+        while tiers.len() < TIERS_MAX {
+            let mut tier = BTreeSet::new();
+            for (group, producer) in below.iter().flat_map(|daemon| &self.produces_in[*daemon]) {
+                for place in self.carriers(*group, *producer) {
+                    tier.insert((self.desired.groups[*group].aggregators[place].daemon, *group, *producer));
+                }
             }
+            if tier.is_empty() {
+                break;
+            }
+            below = tier.iter().map(|(member, _, _)| *member).collect();
+            tiers.push(tier.into_iter().collect());
         }
-        by
+        tiers
     }
 
     /// Its sets have come: what has not been done is no longer needed.
     fn forget_renewal(&mut self, daemon: usize) {
-        let asked = self.produces_in[daemon].iter().flat_map(|(group, producer)| {
+        let carried = self.way_up(daemon).into_iter().flatten();
+        let own = self.produces_in[daemon].iter().flat_map(|(group, producer)| {
             let members = self.desired.groups[*group].aggregators.iter();
             members.map(|member| (member.daemon, *group, *producer))
         });
-        for (member, group, producer) in asked.collect::<Vec<_>>() {
+        for (member, group, producer) in carried.chain(own).collect::<Vec<_>>() {
             if self.tracks[member].renew.remove(&(group, producer)) {
                 self.dirty.insert(member);
             }
