@@ -95,7 +95,7 @@ const FORGIVE_MS: u64 = 600_000;
 const MAX_SETTLE_MS: u64 = 300_000;
 
 /// What is known of one daemon.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Track {
     /// How it is.
     pub health: Health,
@@ -105,8 +105,8 @@ pub struct Track {
     pub reason: String,
     /// When it failed lately.
     failures: Vec<u64>,
-    /// Whether this manager has seen it so itself.
-    first_hand: bool,
+    /// Whether this manager has not seen it so itself: it was told, or has only begun to watch it.
+    second_hand: bool,
     /// What another manager has last told of it.
     told: Option<Arc<Told>>,
     /// What was last seen of it; kept while it does not answer.
@@ -145,34 +145,6 @@ pub struct Track {
 const REPEAT_MS: u64 = 100;
 /// See [`REPEAT_MS`].
 const MAX_REPEAT_MS: u64 = 10_000;
-
-impl Default for Track {
-    fn default() -> Self {
-        Self {
-            health: Health::Unknown,
-            since_ms: 0,
-            reason: String::new(),
-            failures: Vec::new(),
-            first_hand: true,
-            told: None,
-            seen: None,
-            noted: Vec::new(),
-            memory: Memory::default(),
-            held: Vec::new(),
-            sampled: None,
-            traffic: None,
-            suspect: false,
-            leaving: false,
-            busy: false,
-            waits: false,
-            stopping: Vec::new(),
-            taking: Vec::new(),
-            renew: BTreeSet::new(),
-            recheck_ms: None,
-            last_order: (0, 0, 0),
-        }
-    }
-}
 
 impl Track {
     /// Whether something waits until another aggregator has let go of it.
@@ -427,14 +399,14 @@ impl Conductor {
 
     /// A daemon takes connections and does not answer.
     pub fn hung(&mut self, daemon: usize, reason: &str, now_ms: u64) {
-        self.tracks[daemon].first_hand = true;
+        self.tracks[daemon].second_hand = false;
         self.tracks[daemon].suspect = true;
         self.fail(daemon, Health::Hung, reason, now_ms);
     }
 
     /// There is no connection to a daemon.
     pub fn down(&mut self, daemon: usize, reason: &str, now_ms: u64) {
-        self.tracks[daemon].first_hand = true;
+        self.tracks[daemon].second_hand = false;
         self.fail(daemon, Health::Down, reason, now_ms);
     }
 
@@ -528,7 +500,7 @@ impl Conductor {
                 self.clear_suspicion(daemon);
                 continue;
             }
-            if track.busy || track.health != Health::Up || !self.mine[daemon] || !track.first_hand {
+            if track.busy || track.health != Health::Up || !self.mine[daemon] || track.second_hand {
                 // The end of its order, its return, or the first look at it brings it back here.
                 continue;
             }

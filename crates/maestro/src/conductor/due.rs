@@ -27,7 +27,7 @@ impl Conductor {
                 || track.busy
                 || track.health != Health::Up
                 || !self.mine[daemon]
-                || !track.first_hand
+                || track.second_hand
             {
                 continue;
             }
@@ -58,7 +58,7 @@ impl Conductor {
     #[must_use]
     pub fn plan_for(&self, daemon: usize, now_ms: u64) -> Option<Plan> {
         // What others tell of a daemon is not all that a plan looks at.
-        if !self.tracks[daemon].first_hand {
+        if self.tracks[daemon].second_hand {
             return None;
         }
         let mut reach: Vec<Option<Reach>> = self.assignments.iter().map(|_| None).collect();

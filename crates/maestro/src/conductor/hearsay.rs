@@ -134,7 +134,7 @@ impl Conductor {
     pub fn tell_of(&self, daemon: usize) -> Option<Told> {
         let track = &self.tracks[daemon];
         let looked_at = track.health != Health::Up || track.seen.is_some();
-        if !self.mine[daemon] || !track.first_hand || track.health == Health::Unknown || !looked_at {
+        if !self.mine[daemon] || track.second_hand || track.health == Health::Unknown || !looked_at {
             return None;
         }
         let mut told = Told {
@@ -201,7 +201,7 @@ impl Conductor {
             return;
         }
         let before = self.tracks[daemon].health.clone();
-        self.tracks[daemon].first_hand = false;
+        self.tracks[daemon].second_hand = true;
         match told.health {
             Health::Up => self.up(daemon, now_ms),
             Health::Hung | Health::Down | Health::Unknown => {

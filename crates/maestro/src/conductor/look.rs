@@ -136,7 +136,7 @@ impl Conductor {
 
     /// Takes in a whole picture of a daemon.
     pub fn observe(&mut self, daemon: usize, seen: Seen) {
-        self.tracks[daemon].first_hand = true;
+        self.tracks[daemon].second_hand = false;
         self.untold.insert(daemon);
         self.take_seen(daemon, seen);
     }

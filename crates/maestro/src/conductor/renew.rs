@@ -193,7 +193,7 @@ impl Conductor {
     /// Whether a sampler was seen to take new samples between the last two looks at it.
     pub(super) fn samples(&self, daemon: usize) -> bool {
         let track = &self.tracks[daemon];
-        if !track.first_hand {
+        if track.second_hand {
             return track.health == Health::Up && track.told.as_ref().is_some_and(|told| told.sampling);
         }
         let seen = track.seen.as_ref().filter(|_| track.health == Health::Up);

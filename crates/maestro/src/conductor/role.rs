@@ -44,7 +44,7 @@ impl Conductor {
         for (daemon, (now, before)) in watched.iter().zip(&self.watched).enumerate() {
             if now != before {
                 let track = &mut self.tracks[daemon];
-                track.first_hand = false;
+                track.second_hand = true;
                 track.busy = false;
             }
         }
@@ -67,12 +67,6 @@ impl Conductor {
     #[must_use]
     pub fn watches(&self, daemon: usize) -> bool {
         self.watched[daemon]
-    }
-
-    /// Whether what is known of a daemon was seen by this manager itself since it has been watching it.
-    #[must_use]
-    pub fn is_first_hand(&self, daemon: usize) -> bool {
-        self.tracks[daemon].first_hand
     }
 
     /// Without a majority of the store nobody may change anything.
