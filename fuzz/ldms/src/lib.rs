@@ -15,7 +15,7 @@ use campanile_ldms::wire::xprt::Message;
 use campanile_ldms::wire::{dir, frame, set};
 use campanile_ldms::{command, hostlist, limits, time};
 
-/// Memory a reader may hold beyond what it was given, in bytes.
+/// Memory a reader may hold beyond twice what it was given (buffers grow by doubling), in bytes.
 const SLACK: usize = 64 * 1024;
 
 /// Something that takes any bytes.
@@ -34,14 +34,13 @@ pub const TARGETS: [(&str, Target); 6] = [
 /// zap frames.
 pub fn frames(data: &[u8]) {
     let mut buffer = BytesMut::from(data);
-    let _ = frame::missing(data);
     while let Ok(Some(frame)) = frame::decode(&mut buffer) {
         let mut written = BytesMut::new();
         if frame::encode(&frame, &mut written).is_ok() {
             assert_eq!(frame::decode(&mut written).ok().flatten().as_ref(), Some(&frame));
         }
     }
-    assert!(buffer.capacity() <= data.len() + SLACK);
+    assert!(buffer.capacity() <= 2 * data.len() + SLACK);
 }
 
 /// ldms transport messages and what the handshake carries.

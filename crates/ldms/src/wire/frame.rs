@@ -139,7 +139,8 @@ pub mod read_error {
 
 /// Takes the next whole frame from `buffer`, or `None` when more bytes are needed.
 ///
-/// The announced length is checked before any memory is reserved for it.
+/// The announced length is checked first, and memory is reserved only in step with what has come: whoever announces
+/// a long frame and sends nothing costs [`limits::READ_AHEAD`].
 ///
 /// # Errors
 /// When the bytes are not a frame that the protocol allows; the connection cannot go on after that.
@@ -162,22 +163,12 @@ pub fn decode(buffer: &mut BytesMut) -> Result<Option<Frame>, WireError> {
         return Err(WireError::FrameTooLong { kind: name, len, max });
     }
     if buffer.len() < len {
-        buffer.reserve(len - buffer.len());
+        buffer.reserve((len - buffer.len()).min(buffer.len().max(limits::READ_AHEAD)));
         return Ok(None);
     }
     let mut rest = buffer.split_to(len).freeze();
     rest.advance(HEADER_LEN);
     Ok(Some(Frame { xid, ctxt, body: decode_body(kind, rest)? }))
-}
-
-/// How many more bytes the frame at the head of `buffer` needs at least (never 0 when it is incomplete).
-#[must_use]
-pub fn missing(buffer: &[u8]) -> usize {
-    if buffer.len() < HEADER_LEN {
-        return HEADER_LEN - buffer.len();
-    }
-    let len = u32::from_be_bytes([buffer[4], buffer[5], buffer[6], buffer[7]]) as usize;
-    len.saturating_sub(buffer.len()).max(1)
 }
 
 fn decode_body(kind: u16, bytes: Bytes) -> Result<Body, WireError> {
