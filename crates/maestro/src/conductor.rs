@@ -225,6 +225,8 @@ pub struct Conductor {
     dirty: BTreeSet<usize>,
     /// When which daemon is to be looked at again; entries that a daemon does not confirm are void.
     rechecks: BTreeSet<(u64, usize)>,
+    /// When suspicion of which daemon may be over by time alone.
+    clearing: BTreeMap<usize, u64>,
     /// Where each daemon is a producer: group and position.
     produces_in: Vec<Vec<(usize, usize)>>,
     drained: BTreeSet<Name>,
@@ -261,6 +263,7 @@ impl Conductor {
             untold: BTreeSet::new(),
             dirty: (0..tracks.len()).collect(),
             rechecks: BTreeSet::new(),
+            clearing: BTreeMap::new(),
             produces_in: Vec::new(),
             desired,
             settings,
@@ -491,13 +494,14 @@ impl Conductor {
             self.rebalance(now_ms);
         }
         self.tend_handovers(now_ms);
+        self.clear_suspects(now_ms);
         let mut orders = Vec::new();
         let mut reach: Vec<Option<tools::Reach>> = self.assignments.iter().map(|_| None).collect();
         for daemon in std::mem::take(&mut self.dirty) {
             let track = &self.tracks[daemon];
             if !self.mine[daemon] && track.health == Health::Up {
                 // Another manager speaks to it; those that collect from it may be ours.
-                self.clear_suspicion(daemon);
+                self.clear_suspicion(daemon, now_ms);
                 continue;
             }
             if track.busy || track.health != Health::Up || !self.mine[daemon] || track.second_hand {
@@ -527,7 +531,7 @@ impl Conductor {
             if let Some(at_ms) = track.recheck_ms {
                 self.rechecks.insert((at_ms, daemon));
             }
-            self.clear_suspicion(daemon);
+            self.clear_suspicion(daemon, now_ms);
         }
         orders
     }

@@ -83,6 +83,7 @@ impl Conductor {
         self.untold = (0..self.tracks.len()).collect();
         self.dirty = (0..self.tracks.len()).collect();
         self.rechecks.clear();
+        self.clearing.clear();
         self.index();
         self.assignments = self.desired.groups.iter().map(|_| Assignment::default()).collect();
         for group in 0..self.assignments.len() {

@@ -3,6 +3,7 @@
 use super::tools::{Noted, Reach, Tools};
 use super::{Conductor, Health};
 use crate::plan::{self, Duty, Plan, Situation};
+use crate::seen::State;
 
 /// A look that is due. One at nothing in particular is one at everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl Conductor {
     #[must_use]
     pub fn next_wake_ms(&self) -> Option<u64> {
         let recheck_ms = self.rechecks.first().map(|(at_ms, _)| *at_ms);
-        recheck_ms.into_iter().chain(self.level_ms).min()
+        recheck_ms.into_iter().chain(self.level_ms).chain(self.clearing.values().copied()).min()
     }
 
     /// The plan for a daemon as of now; none while this manager itself has not looked at it.
@@ -122,26 +123,49 @@ impl Conductor {
         }))
     }
 
-    /// An aggregator that had hung is clean once it collects nothing that is another's.
-    pub(super) fn clear_suspicion(&mut self, daemon: usize) {
+    /// An aggregator that had hung is clean once it collects nothing that is another's, and has no set of it any more;
+    /// and when what others have taken over has had its time to arrive above. See [`super::handover`] for why.
+    pub(super) fn clear_suspicion(&mut self, daemon: usize, now_ms: u64) {
         if !self.tracks[daemon].suspect {
             return;
         }
         let Some(seen) = &self.tracks[daemon].seen else { return };
-        let clean =
-            self.desired.daemons[daemon].member_of.iter().enumerate().all(|(entry, (group, place))| {
-                let reach = Reach::of(self, *group, 0);
-                let tools = Tools::new(self, *group, *place, &reach);
-                seen.producers.get(entry).is_none_or(|list| {
-                    list.iter()
-                        .enumerate()
-                        .all(|(at, producer)| !producer.state.is_active() || tools.wants(at))
-                })
-            });
-        if clean {
-            self.tracks[daemon].suspect = false;
-            self.untold.insert(daemon);
-            self.wake_collectors(daemon);
+        let member_of = &self.desired.daemons[daemon].member_of;
+        let clean = member_of.iter().enumerate().all(|(entry, (group, place))| {
+            let reach = Reach::of(self, *group, 0);
+            let tools = Tools::new(self, *group, *place, &reach);
+            let has_sets = |state: State| state.is_active() || state == State::Stopping;
+            seen.producers.get(entry).is_none_or(|list| {
+                list.iter().enumerate().all(|(at, producer)| !has_sets(producer.state) || tools.wants(at))
+            })
+        });
+        if !clean {
+            return;
+        }
+        let arrived_ms = |(group, place): &(usize, usize)| self.arrived_ms(*group, *place, now_ms);
+        if let Some(at_ms) = member_of.iter().filter_map(arrived_ms).max() {
+            self.clearing.insert(daemon, at_ms);
+            return;
+        }
+        self.clearing.remove(&daemon);
+        self.tracks[daemon].suspect = false;
+        self.untold.insert(daemon);
+        self.wake_collectors(daemon);
+        for (group, _) in &self.desired.daemons[daemon].member_of {
+            self.assignments[*group].dirty = true;
+        }
+        self.wake_at(now_ms);
+    }
+
+    /// Clears those of which only the time was missing.
+    pub(super) fn clear_suspects(&mut self, now_ms: u64) {
+        let due: Vec<usize> =
+            self.clearing.iter().filter(|(_, at_ms)| **at_ms <= now_ms).map(|(daemon, _)| *daemon).collect();
+        for daemon in due {
+            self.clearing.remove(&daemon);
+            if self.tracks[daemon].health == Health::Up {
+                self.clear_suspicion(daemon, now_ms);
+            }
         }
     }
 }

@@ -32,7 +32,8 @@ pub struct Assignment {
     pub generation: u64,
     /// Moves of which the old aggregator still collects, by producer.
     pub handovers: BTreeMap<usize, Handover>,
-    /// When producers last went to another aggregator because the old one had failed.
+    /// When producers last went to another aggregator because the old one had failed, or were left to it by one that
+    /// failed while it let go.
     pub(super) fled_ms: BTreeMap<usize, u64>,
     /// Places that carry more than their limit.
     pub over: Vec<usize>,
@@ -197,12 +198,19 @@ impl Conductor {
     /// The aggregators of a group as places for work.
     pub(super) fn bins(&self, group: usize, now_ms: u64) -> Vec<Bin> {
         let members = &self.desired.groups[group].aggregators;
-        let bin = |member: &crate::model::Member| {
-            let track = &self.tracks[member.daemon];
-            let name = &self.desired.daemons[member.daemon].name;
-            let open = track.health == Health::Up && track.seen.is_some() && !self.drained.contains(name);
-            let settled = now_ms >= self.settled_ms(member.daemon);
-            Bin { capacity: member.capacity, open, settled, limit: member.limit }
+        let there = |daemon: usize| {
+            let track = &self.tracks[daemon];
+            let drained = self.drained.contains(&self.desired.daemons[daemon].name);
+            track.health == Health::Up && track.seen.is_some() && !drained
+        };
+        // Nobody above collects from one that is under suspicion: it gets something only where there is no other.
+        let suspect = |daemon: usize| self.tracks[daemon].suspect;
+        let others = members.iter().any(|member| there(member.daemon) && !suspect(member.daemon));
+        let bin = |member: &crate::model::Member| Bin {
+            capacity: member.capacity,
+            open: there(member.daemon) && !(others && suspect(member.daemon)),
+            settled: now_ms >= self.settled_ms(member.daemon),
+            limit: member.limit,
         };
         members.iter().map(bin).collect()
     }
@@ -344,7 +352,7 @@ impl Conductor {
         }
     }
 
-    fn wake_at(&mut self, at_ms: u64) {
+    pub(super) fn wake_at(&mut self, at_ms: u64) {
         self.level_ms = Some(self.level_ms.map_or(at_ms, |other| other.min(at_ms)));
     }
 

@@ -87,18 +87,20 @@ impl Conductor {
 
     /// Begins handovers of what has just been given to others.
     pub(super) fn begin_handovers(&mut self, group: usize, before: &[Option<u16>], now_ms: u64) {
-        if self.assignments[group].by_sets || !self.may_hand_over(group) {
-            return;
-        }
-        for (producer, old) in before.iter().enumerate() {
-            let new = self.assignments[group].at.get(producer).copied().flatten();
+        let breaks = self.assignments[group].by_sets || !self.may_hand_over(group);
+        for (unit, old) in before.iter().enumerate() {
+            let new = self.assignments[group].at.get(unit).copied().flatten();
             if *old == new {
                 continue;
             }
+            let producer = self.assignments[group].units.get(unit).map_or(unit, |unit| unit.producer as usize);
             let known = self.assignments[group].handovers.remove(&producer);
             let from = known.map(|known| known.from).or(old.map(usize::from));
             let (Some(from), Some(to)) = (from, new.map(usize::from)) else { continue };
             if from != to && self.serves(group, from, producer) {
+                if breaks {
+                    continue;
+                }
                 let handover =
                     Handover { from, to, since_ms: now_ms, connected_ms: None, sampled: 0, over: false };
                 self.assignments[group].handovers.insert(producer, handover);
@@ -117,6 +119,16 @@ impl Conductor {
         };
         let above_us = self.above(group).into_iter().map(longest_us).max().unwrap_or(0);
         DWELL_MS + 3 * u64::try_from(longest_us(group) + above_us).unwrap_or(0) / 1_000
+    }
+
+    /// When all that others have taken over from an aggregator that failed has had its time to arrive above.
+    /// None when it has.
+    pub(super) fn arrived_ms(&self, group: usize, place: usize, now_ms: u64) -> Option<u64> {
+        let assignment = &self.assignments[group];
+        let dwell_ms = self.dwell_ms(group);
+        let arrived = assignment.fled_ms.iter().map(|(producer, at_ms)| (*producer, at_ms + dwell_ms));
+        let late = arrived.filter(|(_, at_ms)| now_ms < *at_ms);
+        late.filter(|(producer, _)| !assignment.carries(*producer, place)).map(|(_, at_ms)| at_ms).max()
     }
 
     /// Which producers the tier above may not have again yet.
@@ -225,6 +237,10 @@ impl Conductor {
             let mut handovers = std::mem::take(&mut self.assignments[group].handovers);
             handovers.retain(|producer, handover| {
                 if !self.serves(group, handover.from, *producer) {
+                    let ended_by_failure = !handover.over;
+                    if ended_by_failure {
+                        self.assignments[group].fled_ms.insert(*producer, now_ms);
+                    }
                     return false;
                 }
                 let connected = self.state_on(group, handover.to, *producer) == State::Connected;
@@ -545,5 +561,40 @@ mod tests {
         connected(&mut conductor, 0, &[0, 3]);
         conductor.decide(20_400);
         assert_eq!(stops(&conductor, 0, 20_400), 1, "it lets go of what is another's at once");
+    }
+
+    #[test]
+    fn an_aggregator_that_hung_while_it_let_go_stays_cut_off_until_what_it_had_has_arrived_above() {
+        let mut conductor = begun();
+        drained(&mut conductor, 20_000);
+        assert_eq!(conductor.hands_over(), 2);
+        conductor.set_drained(std::collections::BTreeSet::new());
+        conductor.hung(6, "no answer", 20_100);
+        conductor.decide(20_100);
+        assert_eq!(conductor.hands_over(), 0);
+        conductor.up(6, 20_200);
+        let state = |conductor: &mut Conductor, state: State, now_ms: u64| {
+            let producers = (0..6).map(|_| ProducerSeen { state, ..ProducerSeen::default() }).collect();
+            conductor.observe(6, Seen { producers: vec![producers], ..Seen::default() });
+            conductor.done(6, Vec::new(), now_ms);
+            conductor.decide(now_ms);
+        };
+        // A producer that is stopping still has its sets.
+        state(&mut conductor, State::Stopping, 40_000);
+        assert!(conductor.track(6).suspect);
+        assert_eq!(conductor.assignment(0).counts(3)[0], 0, "nobody above would collect from it");
+        // It hung again, and returns before its sets can have arrived: two seconds and three intervals.
+        conductor.hung(6, "no answer", 50_000);
+        conductor.assignments[0].fled_ms.insert(0, 50_000);
+        conductor.up(6, 50_100);
+        state(&mut conductor, State::Stopped, 50_200);
+        assert!(conductor.track(6).suspect);
+        assert!(conductor.next_wake_ms().is_some_and(|at_ms| at_ms <= 55_000));
+        conductor.decide(54_999);
+        assert!(conductor.track(6).suspect);
+        conductor.decide(55_000);
+        assert!(!conductor.track(6).suspect, "time alone clears it");
+        conductor.decide(62_000);
+        assert_eq!(conductor.assignment(0).counts(3)[0], 2, "it gets its share again");
     }
 }
