@@ -224,21 +224,20 @@ async fn serve_control(state: &Path, agent: &Agent) -> Option<ControlSocket> {
 async fn trim(logs: Arc<LogStore>, workers: Workers, manager: Manager) {
     let worker = workers.register("output");
     loop {
-        let store = Arc::clone(&logs);
-        worker.busy("looking at the size of outputs");
-        let pause = match tokio::task::spawn_blocking(move || store.trim()).await {
-            Ok(Ok(largest)) if largest > logs::LIMIT_BYTES => TRIM_SOON,
-            Ok(Ok(_)) => TRIM_EVERY,
-            Ok(Err(error)) => {
-                worker.error(&error.to_string());
-                TRIM_EVERY
+        // Where nobody writes, no thread is made to look.
+        let grown = logs.grown();
+        let mut pause = TRIM_EVERY;
+        if !grown.is_empty() {
+            let store = Arc::clone(&logs);
+            worker.busy("looking at the size of outputs");
+            match tokio::task::spawn_blocking(move || store.trim(&grown)).await {
+                Ok(Ok(largest)) if largest > logs::LIMIT_BYTES => pause = TRIM_SOON,
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => worker.error(&error.to_string()),
+                Err(error) => worker.error(&error.to_string()),
             }
-            Err(error) => {
-                worker.error(&error.to_string());
-                TRIM_EVERY
-            }
-        };
-        worker.idle();
+            worker.idle();
+        }
         manager.problem("disk", logs.full_disk());
         tokio::time::sleep(pause).await;
     }

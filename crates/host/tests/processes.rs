@@ -252,14 +252,14 @@ async fn output_is_kept_below_its_limit_and_can_be_read_on() {
     let read = |world: &World| world.logs.read("a", Stream::Stdout, From::LastLines(1)).unwrap();
     world
         .until("several cuts", |world| {
-            world.logs.trim().unwrap();
+            world.logs.trim(&world.logs.grown()).unwrap();
             read(world).end > 5 * LIMIT_BYTES
         })
         .await;
     // What is written between the copy and the cut is lost, so the last line is written when no cut is made any more.
     std::fs::write(&file, "").unwrap();
     world.until("the last line", |world| read(world).text == "the last line\n").await;
-    world.logs.trim().unwrap();
+    world.logs.trim(&world.logs.grown()).unwrap();
     let files = std::fs::read_dir(world.state_dir().join("output")).unwrap();
     let size: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
     assert!(size <= 3 * LIMIT_BYTES, "{size} bytes are kept");

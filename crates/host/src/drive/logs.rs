@@ -200,21 +200,26 @@ impl LogStore {
         })
     }
 
-    /// Cuts every file that has grown above the limit; returns the size of the largest one of those that are written
-    /// to. For one caller at a time.
+    /// The files that have been written to since they were last at rest. Does not block.
+    #[must_use]
+    pub fn grown(&self) -> Vec<PathBuf> {
+        self.growth().due()
+    }
+
+    /// Cuts each of these files ([`Self::grown`]) that is above the limit; returns the size of the largest one. For one
+    /// caller at a time.
     ///
     /// # Errors
     /// The first error, after all files were tried.
-    pub fn trim(&self) -> io::Result<u64> {
+    pub fn trim(&self, grown: &[PathBuf]) -> io::Result<u64> {
         let (mut largest, mut first_error) = (0, Ok(()));
-        let due = self.growth().due();
-        for path in due {
-            let size = fs::metadata(&path).ok().map(|data| data.len());
+        for path in grown {
+            let size = fs::metadata(path).ok().map(|data| data.len());
             largest = largest.max(size.unwrap_or(0));
             if size > Some(self.limit_bytes) {
-                first_error = first_error.and(self.cut(&path));
+                first_error = first_error.and(self.cut(path));
             }
-            self.growth().seen(&path, size);
+            self.growth().seen(path, size);
         }
         first_error.map(|()| largest)
     }
@@ -424,7 +429,7 @@ mod tests {
                 writer.write_all(line.as_bytes()).unwrap();
                 text.push_str(&line);
             }
-            store.trim().unwrap();
+            store.trim(&store.grown()).unwrap();
             text.clone()
         };
         let text = write(&store, 150);

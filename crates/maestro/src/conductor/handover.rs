@@ -93,7 +93,8 @@ impl Conductor {
             if *old == new {
                 continue;
             }
-            let producer = self.assignments[group].units.get(unit).map_or(unit, |unit| unit.producer as usize);
+            let producer =
+                self.assignments[group].units.get(unit).map_or(unit, |unit| unit.producer as usize);
             let known = self.assignments[group].handovers.remove(&producer);
             let from = known.map(|known| known.from).or(old.map(usize::from));
             let (Some(from), Some(to)) = (from, new.map(usize::from)) else { continue };

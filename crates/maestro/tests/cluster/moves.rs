@@ -161,3 +161,24 @@ async fn a_killed_aggregator_leaves_as_short_a_gap_as_its_daemons_allow() {
     println!("back: {back:?}");
     assert!(back.stale.is_zero() && back.lowest >= 100.0, "{back:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_hangs_just_when_it_is_to_let_go_costs_no_set_its_name() {
+    let (site, manager) = covered().await;
+    for more in [Duration::ZERO, Duration::from_millis(900)] {
+        site.daemons.hang("l1-1");
+        manager.drain("l1-1", true, None).unwrap();
+        until("moves are under way", || manager.with(|c| c.hands_over() > 0)).await;
+        until("it is noticed", || manager.with(|c| c.hands_over() == 0)).await;
+        tokio::time::sleep(more).await;
+        site.daemons.resume("l1-1");
+        manager.drain("l1-1", false, None).unwrap();
+        site.covered(&manager, 12).await;
+        until("it carries again", || manager.with(|c| c.assignment(0).counts(3) == [2, 2, 2])).await;
+        site.rest(&manager).await;
+        tokio::time::sleep(Duration::from_secs(2) + 4 * interval()).await;
+        site.covered(&manager, 12).await;
+        let collectors = site.collectors(&L1).await;
+        assert!(collectors.values().all(|by| by.len() == 1), "{collectors:?}");
+    }
+}

@@ -1,7 +1,7 @@
 //! The agent on its bus: its names, its heartbeat, and what it does while the router is away (nothing, and it goes on).
 //!
 //! *Expected flow*: the client connects and registers by itself, again after every loss. One task watches it: as soon
-//! as the two names that every agent has are ours, it beats once, then every second. The heartbeat is the only timer of an idle agent.
+//! as the two names that every agent has are ours, its heart is started; it stops with them.
 //!
 //! *Guarantees*: no heartbeat without the names, since clients that see one ask for the API at once, and since a second
 //! agent of the same identity must stay silent.
@@ -21,13 +21,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::access::Caller;
+use super::beat::Heart;
 use super::caller;
 use super::identity::{ConflictWatch, Names};
 use super::runtime::Shared;
 use super::session::PURGE_EVERY_S;
 
-/// From one heartbeat to the next.
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 /// The first names of an agent are those that every agent has; without them it is not an agent to anybody.
 const BASIC_NAMES: usize = 2;
 /// How long startup operations wait for a router that cannot be reached.
@@ -117,18 +116,18 @@ impl Watcher {
     async fn watch(mut self) {
         let mut closing = self.shared.closing.subscribe();
         let mut next_purge = Instant::now() + Duration::from_secs_f64(PURGE_EVERY_S);
-        let mut next_beat: Option<Instant> = None;
+        let mut heart: Option<Heart> = None;
         loop {
             let (state, names) = self.look();
-            next_beat = match (names == Names::Ours, next_beat) {
-                (true, None) => Some(Instant::now()),
-                (true, beat) => beat,
-                (false, _) => None,
-            };
             let conflict_due = self.note(state, names);
+            match names == Names::Ours {
+                true if heart.is_none() => heart = Some(Heart::start(Arc::clone(&self.shared))),
+                true => {}
+                false => heart = None,
+            }
             self.start_what_is_due();
 
-            let deadlines = [Some(next_purge), next_beat, conflict_due, self.startup_due()];
+            let deadlines = [Some(next_purge), conflict_due, self.startup_due()];
             let deadline = deadlines.into_iter().flatten().min().unwrap_or(next_purge);
             tokio::select! {
                 () = sleep_until(deadline) => {}
@@ -143,12 +142,6 @@ impl Watcher {
             if now >= next_purge {
                 self.shared.purge();
                 next_purge = now + Duration::from_secs_f64(PURGE_EVERY_S);
-            }
-            if let Some(beat) = next_beat.filter(|beat| now >= *beat) {
-                self.shared.heartbeat();
-                // Beats keep their rhythm; those that a stalled machine missed are not made up for.
-                let next = beat + HEARTBEAT_EVERY;
-                next_beat = Some(if next > now { next } else { now + HEARTBEAT_EVERY });
             }
         }
     }

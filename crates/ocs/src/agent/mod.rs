@@ -36,6 +36,7 @@
 
 pub mod access;
 pub mod api;
+mod beat;
 mod builder;
 mod bus;
 pub mod call;
