@@ -9,6 +9,7 @@ pub(crate) enum Unit {
     Mebibytes,
     /// Per cent of one core.
     Percent,
+    PerSecond,
 }
 
 /// A measured value, with the circumstances that one must know to judge it.
@@ -92,6 +93,7 @@ fn shown(unit: Unit, value: f64) -> String {
         Unit::Milliseconds => "ms",
         Unit::Mebibytes => "MiB",
         Unit::Percent => "%",
+        Unit::PerSecond => "/s",
     };
     format!("{} {unit}", number(value))
 }

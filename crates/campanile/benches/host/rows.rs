@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use campanile_testkit::{Signal, anon_of, rss_of};
 use rustix::process::{Pid, kill_process};
 
@@ -119,6 +119,29 @@ struct Many {
     rss: Figure,
     anon: Figure,
     idle: Figure,
+    wakes: Figure,
+    yardstick: Figure,
+}
+
+/// How often the threads of a process have slept so far; what threads did that have ended is not in it.
+fn sleeps_of(pid: u32) -> Result<u64> {
+    let of = |task: std::io::Result<std::fs::DirEntry>| {
+        let status = std::fs::read_to_string(task?.path().join("status"))?;
+        let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        Ok(count.and_then(|count| count.trim().parse().ok()).unwrap_or(0))
+    };
+    std::fs::read_dir(format!("/proc/{pid}/task"))?.map(of).sum()
+}
+
+/// The CPU time of a thread that sleeps a second again and again and does nothing else: what a machine charges for a
+/// wake depends on the machine, and on who shares it.
+fn cpu_of_waking(time: Duration) -> Duration {
+    let begin = monotonic();
+    while monotonic().saturating_sub(begin) < time {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    used.try_into().unwrap_or_default()
 }
 
 fn many(side: Side, world: &World, effort: Effort) -> Result<Many> {
@@ -133,13 +156,17 @@ fn many(side: Side, world: &World, effort: Effort) -> Result<Many> {
     std::thread::sleep(effort.idle / 3);
 
     let pid = stage.manager_pid();
-    let (cpu, begin) = (world.standin.cpu_of(pid)?, monotonic());
-    std::thread::sleep(effort.idle);
-    let used = world.standin.cpu_of(pid)?.saturating_sub(cpu);
-    let elapsed = monotonic().saturating_sub(begin);
-    let idle = Figure::single(used.as_secs_f64() / elapsed.as_secs_f64() * 100.0);
+    let (cpu, sleeps, begin) = (world.standin.cpu_of(pid)?, sleeps_of(pid)?, monotonic());
+    let waking = std::thread::spawn(move || cpu_of_waking(effort.idle));
+    let waking = waking.join().map_err(|_| anyhow!("the thread that only wakes has panicked"))?;
+    let (used, slept) =
+        (world.standin.cpu_of(pid)?.saturating_sub(cpu), sleeps_of(pid)?.saturating_sub(sleeps));
+    let elapsed_s = monotonic().saturating_sub(begin).as_secs_f64();
+    let percent = |used: Duration| Figure::single(used.as_secs_f64() / elapsed_s * 100.0);
+    let (idle, yardstick) = (percent(used), percent(waking));
+    let wakes = Figure::single(slept as f64 / elapsed_s);
     let mib = |bytes: Option<u64>| Figure::single(bytes.unwrap_or(0) as f64 / MIB);
-    let many = Many { up, rss: mib(rss_of(pid)), anon: mib(anon_of(pid)), idle };
+    let many = Many { up, rss: mib(rss_of(pid)), anon: mib(anon_of(pid)), idle, wakes, yardstick };
     all_down(&stage)?;
     Ok(many)
 }
@@ -161,5 +188,9 @@ pub(crate) fn many_lines(world: &World, with_original: bool, effort: Effort) -> 
         line("memory of the manager, RSS", Unit::Mebibytes, Some(12.0), |many| &many.rss),
         line("of it anonymous, RssAnon", Unit::Mebibytes, None, |many| &many.anon),
         line(&idle, Unit::Percent, Some(0.05), |many| &many.idle),
+        line("wakes of its threads meanwhile", Unit::PerSecond, None, |many| &many.wakes),
+        line("beside it, a thread that only wakes, once a second", Unit::Percent, None, |many| {
+            &many.yardstick
+        }),
     ])
 }
