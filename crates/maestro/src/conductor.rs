@@ -490,11 +490,14 @@ impl Conductor {
 
     /// The orders that follow from all that is known.
     pub fn decide(&mut self, now_ms: u64) -> Vec<Order> {
+        self.clear_suspects(now_ms);
         if self.leading && !self.hands_off {
             self.rebalance(now_ms);
+        } else {
+            // Whoever begins to decide looks at everything; until then nothing waits for a time to decide.
+            self.level_ms = None;
         }
         self.tend_handovers(now_ms);
-        self.clear_suspects(now_ms);
         let mut orders = Vec::new();
         let mut reach: Vec<Option<tools::Reach>> = self.assignments.iter().map(|_| None).collect();
         for daemon in std::mem::take(&mut self.dirty) {

@@ -353,7 +353,9 @@ impl Conductor {
     }
 
     pub(super) fn wake_at(&mut self, at_ms: u64) {
-        self.level_ms = Some(self.level_ms.map_or(at_ms, |other| other.min(at_ms)));
+        if self.leading && !self.hands_off {
+            self.level_ms = Some(self.level_ms.map_or(at_ms, |other| other.min(at_ms)));
+        }
     }
 
     /// Those who gain or lose something look again.

@@ -136,9 +136,6 @@ impl Conductor {
     /// Which producers the tier above may not have again yet.
     fn unsettled(&self, group: usize, now_ms: u64) -> Vec<bool> {
         let count = self.desired.groups[group].producers.len();
-        if self.assignments[group].by_sets || !self.may_hand_over(group) {
-            return vec![false; count];
-        }
         let dwell_ms = self.dwell_ms(group);
         let lately = |at_ms: u64| now_ms < at_ms + dwell_ms;
         let returned = |daemon: usize| {
@@ -312,15 +309,19 @@ impl Conductor {
         now_ms: u64,
     ) -> bool {
         let mut kept = false;
-        if at != before && !self.assignments[group].by_sets {
+        if at != before {
             let linked = self.linked_hands_over(group, now_ms);
             let unsettled = self.unsettled(group, now_ms);
-            for producer in 0..at.len() {
+            for (unit, what) in self.assignments[group].units.iter().enumerate() {
+                if at[unit] == before[unit] {
+                    continue;
+                }
+                let producer = what.producer as usize;
                 let held = linked || unsettled.get(producer).copied().unwrap_or(false);
-                let old = before[producer].map(usize::from);
+                let old = before[unit].map(usize::from);
                 let planned = old.is_some_and(|old| self.serves(group, old, producer));
-                if held && planned && at[producer] != before[producer] {
-                    at[producer] = before[producer];
+                if held && planned {
+                    at[unit] = before[unit];
                     kept = true;
                 }
             }
@@ -598,5 +599,27 @@ mod tests {
         assert!(!conductor.track(6).suspect, "time alone clears it");
         conductor.decide(62_000);
         assert_eq!(conductor.assignment(0).counts(3)[0], 2, "it gets its share again");
+    }
+
+    #[test]
+    fn who_does_not_decide_is_not_woken_to_decide() {
+        let mut leaves: [fn(&mut Conductor); 2] = [
+            |conductor| conductor.set_hands_off(true),
+            |conductor| _ = conductor.set_role(false, vec![true; 9]),
+        ];
+        for leave in &mut leaves {
+            let mut conductor = begun();
+            drained(&mut conductor, 20_000);
+            conductor.hung(6, "no answer", 20_100);
+            conductor.decide(20_100);
+            conductor.up(6, 20_200);
+            connected(&mut conductor, 0, &[]);
+            conductor.decide(20_200);
+            assert!(conductor.next_wake_ms().is_some(), "it gets its share again, later");
+            leave(&mut conductor);
+            conductor.decide(40_000);
+            assert!(!conductor.track(6).suspect);
+            assert!(conductor.next_wake_ms().is_none_or(|at_ms| at_ms > 40_000));
+        }
     }
 }
