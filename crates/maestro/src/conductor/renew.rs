@@ -125,6 +125,8 @@ impl Conductor {
     /// Connects a sampler anew, for the first time at the lowest aggregator, then a tier higher each time, twice over.
     fn renew(&mut self, daemon: usize, times: u32) {
         let tiers = self.way_up(daemon);
+        let tried_all = tiers.len() > 1 && times as usize >= 2 * tiers.len();
+        let upper: BTreeSet<usize> = tiers.iter().skip(1).flatten().map(|(member, ..)| *member).collect();
         let at = usize::try_from(times.saturating_sub(1)).unwrap_or(usize::MAX);
         let at = if at < 2 * tiers.len() { at % tiers.len() } else { 0 };
         let Some(tier) = tiers.into_iter().nth(at) else { return };
@@ -143,7 +145,12 @@ impl Conductor {
             return;
         }
         let name = self.desired.daemons[daemon].name.clone();
-        let text = format!("its sets do not come to the top; connected anew: {}", by.join(", "));
+        let mut text = format!("its sets do not come to the top; connected anew: {}", by.join(", "));
+        if tried_all {
+            let upper: Vec<&str> = upper.iter().map(|member| &*self.desired.daemons[*member].name).collect();
+            let which = upper.join(" or ");
+            text += &format!("; if they stay away, {which} has lost their names, as ldmsd can: restart it");
+        }
         self.tell("renewed", &name, text);
     }
 
@@ -254,5 +261,28 @@ mod tests {
         assert_eq!(other.tracks[7].renew, [(0, 1)].into());
         other.wish(7, &wish(2), &none);
         assert!(other.tracks[7].renew.is_empty(), "it is not needed any more");
+    }
+
+    #[test]
+    fn what_only_a_restart_brings_back_is_said_when_all_else_has_been_tried() {
+        let desired = fixture::desired(&fixture::two_tiers(2, 1), BalanceBy::Producers);
+        let mut conductor = Conductor::new(desired, Settings::default(), 0);
+        (0..4).for_each(|daemon| conductor.up(daemon, 10));
+        (0..4).for_each(|daemon| conductor.observe(daemon, crate::seen::Seen::default()));
+        conductor.decide(10_000);
+        conductor.take_events();
+        let tried: Vec<String> = (1..=5)
+            .map(|times| {
+                conductor.renew(0, times);
+                conductor.take_events().remove(0).text
+            })
+            .collect();
+        let (below, above) = ("connected anew: s1-ep to a1", "connected anew: a1-ep to t1");
+        let hint = "; if they stay away, t1 has lost their names, as ldmsd can: restart it";
+        let ends = [below.to_owned(), above.to_owned(), below.to_owned()];
+        let ends = ends.into_iter().chain([format!("{above}{hint}"), format!("{below}{hint}")]);
+        for (text, end) in tried.iter().zip(ends) {
+            assert!(text.ends_with(&end), "{text}, not {end}");
+        }
     }
 }
