@@ -48,6 +48,7 @@ async fn flap(shape: Shape, by: &'static str, rounds: usize) {
         println!("round {round}: {blows:?} for {away:?}, whole {took:?} after the end of it");
         longest = longest.max(took);
     }
+    rig.rest().await;
     println!("{rounds} rounds, whole again after {longest:?} at most");
 }
 

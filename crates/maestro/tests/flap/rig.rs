@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use campanile_ldms::api::producer::PrdcrSetStatus;
 use campanile_maestro::keys::Layout;
-use campanile_testkit::{Etcd, Signal};
+use campanile_testkit::{Etcd, Signal, cpu_of};
 
 use crate::maestro::{CLUSTER, Maestro};
 use crate::site::store::{save, store_of};
@@ -19,6 +19,8 @@ const INTERVALS: [(&str, i64); 2] = [("500ms", 500_000), ("400ms", 400_000)];
 const END: Duration = Duration::from_secs(30);
 /// Until everything must be well again; the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long managers that have nothing to do are watched.
+const REST: Duration = Duration::from_secs(2);
 
 /// What is hit: one of the daemons whose names begin so, or one of the others by this name.
 const SAMPLER: &str = "s";
@@ -183,6 +185,16 @@ impl Rig {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Nobody works without need: a manager that wakes itself again and again uses a whole core.
+    pub(crate) async fn rest(&self) {
+        let used = || self.maestros.iter().filter_map(|maestro| cpu_of(maestro.process.pid())).collect();
+        let (before, began): (Vec<Duration>, _) = (used(), Instant::now());
+        tokio::time::sleep(REST).await;
+        let (after, most): (Vec<Duration>, _) = (used(), began.elapsed() / 2);
+        let restless = before.iter().zip(&after).any(|(before, after)| *after - *before > most);
+        assert!(!restless, "CAMPANILE_SEED={}: used {before:?}, {REST:?} later {after:?}", self.seed);
     }
 
     async fn flaw(&mut self, since: SystemTime) -> Option<String> {
