@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use campanile_control::journal::{Actor, Journal, NewEvent, kinds};
 use campanile_control::{Clock, Workers};
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
@@ -64,6 +65,8 @@ struct Inner {
     state: Option<StateFile>,
     reports: mpsc::Sender<(u64, Report)>,
     watch: Watch,
+    /// Where everything of this manager runs, whoever calls it from where.
+    runtime: Handle,
 }
 
 struct Core {
@@ -171,6 +174,7 @@ impl Manager {
             state,
             reports,
             watch: options.watch,
+            runtime: Handle::current(),
         };
         let manager = Self { inner: Arc::new(inner) };
         manager.lock().open_links(&manager.inner, &[]);

@@ -10,6 +10,7 @@ use campanile_ocs::agent::{AgentConfig, LogOptions, Policy, host_name};
 use campanile_ocs::client::{Endpoint, Passwords};
 use campanile_ocs::control_socket::ControlSocket;
 use campanile_ocs::site_config::{Mode, select};
+use campanile_store::apart::Apart;
 use campanile_store::embedded::EmbeddedStore;
 use campanile_store::etcd::{EtcdStore, read_cluster_file};
 use campanile_store::{Store, StoreError};
@@ -128,17 +129,17 @@ pub async fn run(args: MaestroArgs) -> Result<(), MaestroError> {
     let follow =
         source.follow(args.prefix.clone(), manager.clone(), reading, workers.register("configuration"));
     let mut tasks = vec![tokio::spawn(follow)];
-    if let Some(store) = &store {
-        let id = format!("{}-{}", host_name(), std::process::id());
-        let board = Board::new(
-            Arc::clone(store),
-            layout.runtime(),
-            id,
-            manager.clone(),
-            workers.register("managers"),
-        );
-        tasks.push(tokio::spawn(board.run()));
-    }
+    // What managers tell each other must not wait behind ten thousand daemons: a thread, and a connection to etcd, apart.
+    let shared = if args.cluster.is_some() { open_store(&args, &base).await? } else { store };
+    let board = match shared {
+        Some(store) => {
+            let id = format!("{}-{}", host_name(), std::process::id());
+            let worker = workers.register("managers");
+            let board = Board::new(store, layout.runtime(), id, manager.clone(), worker);
+            Some(Apart::begin("managers", board.run()).map_err(failed("cannot start a thread"))?)
+        }
+        None => None,
+    };
     if let Some(port) = args.metrics {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
             .await
@@ -166,6 +167,7 @@ pub async fn run(args: MaestroArgs) -> Result<(), MaestroError> {
     // The daemons go on; nothing is stopped with us.
     journal.record(NewEvent::new(kinds::DAEMON, args.prefix.clone(), "manager ends; the cluster goes on"));
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    drop(board);
     agent.shutdown(SHUTDOWN_GRACE).await;
     manager.save_now().await;
     journal.close(SHUTDOWN_GRACE).await;

@@ -14,8 +14,9 @@
 //!
 //! # Code map
 //!
-//! [`change`]: values of the contract. [`etcd`], [`embedded`]: the backends.
+//! [`change`]: values of the contract. [`etcd`], [`embedded`]: the backends. [`apart`]: threads for what must not wait.
 
+pub mod apart;
 pub mod change;
 pub mod embedded;
 mod error;

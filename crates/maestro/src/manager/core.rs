@@ -10,6 +10,7 @@ impl Core {
         self.positions.clear();
         let desired = self.conductor.desired();
         let tops: BTreeSet<usize> = desired.top_groups().collect();
+        let _links_run_here = inner.runtime.enter();
         for (at, daemon) in desired.daemons.iter().enumerate() {
             let was = before.get(at).copied().flatten();
             let role = role(desired, at, &tops, self.conductor.leads());

@@ -78,6 +78,7 @@ impl Core {
     /// Opens links to daemons it watches, closes those to others.
     fn fit_links(&mut self, inner: &Inner) {
         let tops: BTreeSet<usize> = self.conductor.desired().top_groups().collect();
+        let _links_run_here = inner.runtime.enter();
         for at in 0..self.links.len() {
             let wanted = self.conductor.watches(at);
             let desired = self.conductor.desired();

@@ -99,6 +99,22 @@ impl Members {
         Ok(Self { list, current: AtomicUsize::new(0), options: options(file, timeouts)?, timeouts })
     }
 
+    /// The same members, over connections of their own.
+    pub(super) fn apart(&self) -> Self {
+        let slot = |slot: &Slot| Slot {
+            host: slot.host.clone(),
+            port: slot.port,
+            url: slot.url.clone(),
+            client: Mutex::default(),
+        };
+        Self {
+            list: self.list.iter().map(slot).collect(),
+            current: AtomicUsize::new(self.current.load(Ordering::Relaxed)),
+            options: self.options.clone(),
+            timeouts: self.timeouts,
+        }
+    }
+
     pub(super) fn describe(&self) -> String {
         let members: Vec<String> =
             self.list.iter().map(|slot| format!("{}:{}", slot.host, slot.port)).collect();

@@ -2,6 +2,8 @@
 //!
 //! etcd lets a lease live for its time after the last renewal *arrived* there. We count the same time from the moment
 //! before that renewal was *sent*, less a margin: so our count always ends first, whatever hangs or is cut off.
+//!
+//! It is renewed on a thread and over a connection of its own, however busy the program is otherwise.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,12 +11,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp, TxnOpResponse};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::calls::{commit_under, error_of};
 use super::failure::{Failure, classify};
 use super::members::Members;
+use crate::apart::Apart;
 use crate::{Change, Committed, Revision, Session, StoreError};
 
 /// etcd grants no lease that is shorter.
@@ -31,7 +33,7 @@ pub(super) struct EtcdSession {
     lease: i64,
     shared: Arc<Shared>,
     ended: watch::Receiver<bool>,
-    renewing: JoinHandle<()>,
+    renewing: Apart,
 }
 
 #[derive(Debug)]
@@ -69,7 +71,9 @@ impl EtcdSession {
         let shared = Arc::new(Shared { valid_until: Mutex::new(deadline(sent, ttl)) });
         let (ends, ended) = watch::channel(false);
         let lease = granted.id();
-        let renewing = tokio::spawn(renew(Arc::clone(&members), lease, ttl, Arc::clone(&shared), ends));
+        let work = renew(members.apart(), lease, ttl, Arc::clone(&shared), ends);
+        let renewing = Apart::begin("lease", work)
+            .map_err(|source| StoreError::Unreachable { store: members.describe(), source: source.into() })?;
         Ok(Self { members, lease, shared, ended, renewing })
     }
 
@@ -88,13 +92,7 @@ impl EtcdSession {
 }
 
 /// Renews the lease until it is gone or its deadline has passed.
-async fn renew(
-    members: Arc<Members>,
-    lease: i64,
-    ttl: Duration,
-    shared: Arc<Shared>,
-    ends: watch::Sender<bool>,
-) {
+async fn renew(members: Members, lease: i64, ttl: Duration, shared: Arc<Shared>, ends: watch::Sender<bool>) {
     let pause = ttl / RENEWALS;
     loop {
         let until = tokio::time::Instant::from_std(shared.valid_until());
@@ -190,7 +188,7 @@ impl Session for EtcdSession {
     }
 
     async fn close(self: Box<Self>) {
-        self.renewing.abort();
+        drop(self.renewing);
         self.shared.extend(Instant::now());
         let lease = self.lease;
         let revoked = self.members.call(self.members.timeouts.request, |client| async move {
@@ -199,11 +197,5 @@ impl Session for EtcdSession {
         if let Err(failure) = revoked.await {
             tracing::debug!(?failure, "a lease is left to end by itself");
         }
-    }
-}
-
-impl Drop for EtcdSession {
-    fn drop(&mut self) {
-        self.renewing.abort();
     }
 }
