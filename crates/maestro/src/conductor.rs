@@ -21,6 +21,7 @@ use crate::model::{Desired, Name, Schedule};
 use crate::plan::{self, Memory, Step};
 use crate::seen::Seen;
 
+mod arrival;
 mod change;
 mod due;
 #[cfg(test)]
