@@ -10,10 +10,6 @@ pub const MAX_FRAME: usize = 1024 * 1024;
 /// has no limit here; ours is far above any set in use.
 pub const MAX_DATA_FRAME: usize = 64 * 1024 * 1024;
 
-/// Memory that is reserved for a frame of which only the header has come, in bytes. What is longer grows with what
-/// arrives.
-pub const READ_AHEAD: usize = 32 * 1024;
-
 /// Longest ldmsd record (header included) that ldmsd 4.x takes in one piece, in bytes: 1 MiB less the headers
 /// of the two layers below. Longer requests travel in several records.
 pub const MAX_RECORD: usize = 1_048_516;

@@ -232,11 +232,7 @@ fn an_announced_length_above_the_limit_is_refused_before_memory_is_taken() {
     let mut header = BytesMut::from(&[0, 5, 0, 0, 0, 0x20, 0, 0][..]);
     header.extend_from_slice(&[0; 12]);
     assert_eq!(frame::decode(&mut header), Ok(None));
-    assert!(header.capacity() < 3 * limits::READ_AHEAD, "{} bytes kept for 20", header.capacity());
-    // What has come doubles what is reserved, so a long frame that really comes is not copied again and again.
-    header.extend_from_slice(&vec![0; 500_000]);
-    assert_eq!(frame::decode(&mut header), Ok(None));
-    assert!((750_000..2_100_000).contains(&header.capacity()), "{}", header.capacity());
+    assert!(header.capacity() < 1_000, "{} bytes kept for 20", header.capacity());
 }
 
 #[test]

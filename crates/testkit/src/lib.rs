@@ -34,8 +34,8 @@ pub use ordinary::{again_as_ordinary_user, copy_for_ordinary_user};
 pub use peers::{CommandOutput, Peers, python};
 pub use ports::free_port;
 pub use procfs::{
-    CpuMeter, anon_of, children_of, command_line_of, cpu_of, cpu_time_of, descendants_of, is_alive,
-    pids_with_env, rss_of, start_time_of,
+    CpuMeter, anon_of, children_of, command_line_of, cpu_time_of, descendants_of, is_alive, pids_with_env,
+    rss_of, start_time_of,
 };
 pub use require::{Part, peers_dir, require, require_program, skip};
 pub use rustix::process::Signal;

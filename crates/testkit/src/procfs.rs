@@ -22,14 +22,6 @@ pub fn start_time_of(pid: u32) -> Option<u64> {
     stat_fields(pid)?.get(19)?.parse().ok()
 }
 
-/// CPU time that the process has used, all its threads, to 10 ms (`utime` and `stime`, in ticks of which every Linux has
-/// 100 a second). `None` if there is no such process.
-pub fn cpu_of(pid: u32) -> Option<std::time::Duration> {
-    let fields = stat_fields(pid)?;
-    let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
-    Some(std::time::Duration::from_millis(10 * (ticks(11)? + ticks(12)?)))
-}
-
 /// Resident memory of the process in bytes (`VmRSS`), file pages included. `None` if there is no such process.
 pub fn rss_of(pid: u32) -> Option<u64> {
     status_bytes(pid, "VmRSS:")

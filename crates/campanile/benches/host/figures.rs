@@ -9,6 +9,7 @@ pub(crate) enum Unit {
     Mebibytes,
     /// Per cent of one core.
     Percent,
+    /// How often.
     PerSecond,
 }
 

@@ -139,8 +139,7 @@ pub mod read_error {
 
 /// Takes the next whole frame from `buffer`, or `None` when more bytes are needed.
 ///
-/// The announced length is checked first, and memory is reserved only in step with what has come: whoever announces
-/// a long frame and sends nothing costs [`limits::READ_AHEAD`].
+/// Nothing is reserved for a length that is only announced: the buffer grows with what arrives, as its owner reads.
 ///
 /// # Errors
 /// When the bytes are not a frame that the protocol allows; the connection cannot go on after that.
@@ -163,7 +162,6 @@ pub fn decode(buffer: &mut BytesMut) -> Result<Option<Frame>, WireError> {
         return Err(WireError::FrameTooLong { kind: name, len, max });
     }
     if buffer.len() < len {
-        buffer.reserve((len - buffer.len()).min(buffer.len().max(limits::READ_AHEAD)));
         return Ok(None);
     }
     let mut rest = buffer.split_to(len).freeze();

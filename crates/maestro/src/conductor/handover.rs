@@ -16,8 +16,9 @@
 //! handover is carried through once it has begun; it ends at once when a daemon above or the sampler fails or returns; none
 //! begins before the tier above can have the sets again that it lost by a failure ([`Conductor::dwell_ms`]); and nobody
 //! above starts a producer before it has ended. An aggregator that hung, perhaps just while it let go, stays cut off from
-//! above until all that it had has arrived there by others ([`Conductor::clear_suspicion`]). With three tiers that was not enough: in one of some ten runs on
-//! real daemons a set never reached the third tier again. So there, and higher, a move breaks before it makes.
+//! above until all that it had has arrived there by others ([`Conductor::clear_suspicion`]). With three tiers that was
+//! not enough: in one of some ten runs on real daemons a set never reached the third tier again. So there, and higher, a
+//! move breaks before it makes.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use campanile_ldms::api::producer::PrdcrSetStatus;
 use campanile_maestro::keys::Layout;
-use campanile_testkit::{Etcd, Signal, cpu_of};
+use campanile_testkit::{Etcd, Signal, cpu_time_of};
 
 use crate::maestro::{CLUSTER, Maestro};
 use crate::site::store::{save, store_of};
@@ -189,7 +189,7 @@ impl Rig {
 
     /// Nobody works without need: a manager that wakes itself again and again uses a whole core.
     pub(crate) async fn rest(&self) {
-        let used = || self.maestros.iter().filter_map(|maestro| cpu_of(maestro.process.pid())).collect();
+        let used = || self.maestros.iter().filter_map(|maestro| cpu_time_of(maestro.process.pid())).collect();
         let (before, began): (Vec<Duration>, _) = (used(), Instant::now());
         tokio::time::sleep(REST).await;
         let (after, most): (Vec<Duration>, _) = (used(), began.elapsed() / 2);

@@ -120,10 +120,10 @@ impl Watcher {
         loop {
             let (state, names) = self.look();
             let conflict_due = self.note(state, names);
-            match names == Names::Ours {
-                true if heart.is_none() => heart = Some(Heart::start(Arc::clone(&self.shared))),
-                true => {}
-                false => heart = None,
+            if names == Names::Ours {
+                heart.get_or_insert_with(|| Heart::start(Arc::clone(&self.shared)));
+            } else {
+                heart = None;
             }
             self.start_what_is_due();
 
