@@ -126,6 +126,8 @@ fn real_agents_are_kept_and_driven_by_the_clients_of_ocs() {
     peers.ocsbow(&site, HOST, &["status", "-r"]);
     until(&site, "faker2", "up");
     wait_until(LONG, "faker1 is gone", || child(&site, "faker1").is_null());
+    // An agent reads the file, too, some time after its start, and ends when it cannot.
+    wait_until(LONG, "faker2 on the bus", || answers(&site, "faker2"));
     site.write_text("hub: [");
     let update = bridge_call(
         site.port(),
