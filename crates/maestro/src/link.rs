@@ -60,6 +60,8 @@ const FIRST_RETRY: Duration = Duration::from_millis(50);
 const MAX_RETRY: Duration = Duration::from_secs(1);
 /// For requests whose daemon hangs. That it hangs is told by the probes, long before.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Requests of an order that are on their way at a time. More would be no faster, and each exists twice meanwhile.
+const ON_THE_WAY: usize = 512;
 /// Orders that wait for a link; the manager never has more than one under way.
 const QUEUE: usize = 16;
 
@@ -411,19 +413,22 @@ fn ask_updates(client: &Client) -> Work {
     Box::pin(async move { observe::updates(&client).await.map(Report::Updates) })
 }
 
-/// Sends the steps, all at once and in order, and looks at what they touch.
+/// Sends the steps in order, without waiting for the answer to one before the next is sent, and looks at what they touch.
 fn order(client: &Client, role: Role, steps: Vec<Step>) -> Work {
     let client = client.clone();
     Box::pin(async move {
-        let requests = steps.iter().map(|step| step.request.clone()).collect();
-        let answers = client.request_all(requests).await;
         let parts = parts_of(&steps, role);
         let mut outcomes = Vec::with_capacity(steps.len());
-        for (step, answer) in steps.into_iter().zip(answers) {
-            let answer = answer?;
-            let refusal =
-                (answer.errcode != 0).then(|| (answer.errcode, answer.text().trim_end().to_owned()));
-            outcomes.push(Outcome { step, refusal });
+        let mut steps = steps.into_iter();
+        while steps.len() > 0 {
+            let some = steps.as_slice().iter().take(ON_THE_WAY);
+            let requests = some.map(|step| step.request.clone()).collect();
+            for (answer, step) in client.request_all(requests).await.into_iter().zip(&mut steps) {
+                let answer = answer?;
+                let refusal =
+                    (answer.errcode != 0).then(|| (answer.errcode, answer.text().trim_end().to_owned()));
+                outcomes.push(Outcome { step, refusal });
+            }
         }
         let look = observe::look(&client, role, &parts).await?;
         Ok(Report::Done(outcomes, look))

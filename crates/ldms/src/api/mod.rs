@@ -3,6 +3,8 @@
 //! Each request is a struct with the attributes it takes; [`Call`] turns it into records and its answer into a
 //! type. What has no struct here can be sent as a [`Request`] or as a command (see [`crate::command`]).
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeOwned;
 
 use crate::wire::errno;
@@ -78,15 +80,19 @@ impl Response {
     /// The text of the answer, or its JSON as text; empty when it has neither.
     #[must_use]
     pub fn text(&self) -> String {
+        self.said().into_owned()
+    }
+
+    /// The same, without a copy: an aggregator's answer about its producers may have some megabytes.
+    fn said(&self) -> Cow<'_, str> {
         let said = |attribute: &&Attribute| matches!(attribute.id, AttrId::STRING | AttrId::JSON);
-        let attribute = self.attributes.iter().find(said);
-        attribute.map(|attribute| attribute.value().into_owned()).unwrap_or_default()
+        self.attributes.iter().find(said).map(Attribute::value).unwrap_or_default()
     }
 
     /// The JSON of the answer, if it has some. A version answers in text that is JSON; it counts.
     #[must_use]
     pub fn json(&self) -> Option<serde_json::Value> {
-        serde_json::from_str(&self.text()).ok()
+        serde_json::from_str(&self.said()).ok()
     }
 
     /// An error if the daemon refused.
@@ -213,7 +219,7 @@ pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned> FromResponse for Json<T> {
     fn from_response(verb: &'static str, response: &Response) -> Result<Self, ReplyError> {
-        let parsed = serde_json::from_str(&response.text());
+        let parsed = serde_json::from_str(&response.said());
         parsed.map(Json).map_err(|source| ReplyError::Malformed { verb, source })
     }
 }

@@ -101,7 +101,8 @@ impl Conductor {
             self.look_at_producers(daemon, &mut seen, producers, look.all_producers);
         }
         if let Some(updaters) = look.updaters {
-            look_at_updaters(&mut seen, updaters, look.matches.unwrap_or_default());
+            let shared = |name: String| self.shared_name(daemon, name);
+            look_at_updaters(&mut seen, updaters, look.matches.unwrap_or_default(), shared);
         }
         if let Some(plugins) = look.plugins {
             let sets: BTreeMap<String, Vec<String>> = look
@@ -213,6 +214,13 @@ impl Conductor {
         }
     }
 
+    /// The name of a producer as the configuration holds it: a hundred aggregators name ten thousand producers each.
+    fn shared_name(&self, daemon: usize, name: String) -> Name {
+        let groups = self.desired.daemons[daemon].member_of.iter().map(|(group, _)| &self.desired.groups[*group]);
+        let known = groups.filter_map(|group| group.index.get_key_value(name.as_str())).next();
+        known.map_or_else(|| name.into(), |(known, _)| Name::clone(known))
+    }
+
     /// A producer that has advertised itself joins the group.
     pub(super) fn advertised(&mut self, group: usize, status: &Advertised) -> usize {
         let daemon = self.behind_advertised(status);
@@ -299,7 +307,12 @@ fn differs(wanted: &Producer, status: &ProducerStatus) -> Differs {
     }
 }
 
-fn look_at_updaters(seen: &mut Seen, updaters: Vec<Updater>, matches: Vec<UpdaterMatches>) {
+fn look_at_updaters(
+    seen: &mut Seen,
+    updaters: Vec<Updater>,
+    matches: Vec<UpdaterMatches>,
+    shared: impl Fn(String) -> Name,
+) {
     let mut matches: BTreeMap<String, _> =
         matches.into_iter().map(|entry| (entry.name, entry.matches)).collect();
     seen.updaters.clear();
@@ -311,7 +324,7 @@ fn look_at_updaters(seen: &mut Seen, updaters: Vec<Updater>, matches: Vec<Update
             mode: updater.mode,
             auto: updater.auto,
             running: updater.state == "RUNNING",
-            producers: Arc::new(updater.producers.into_iter().map(|producer| producer.name.into()).collect()),
+            producers: Arc::new(updater.producers.into_iter().map(|producer| shared(producer.name)).collect()),
             matches: matches.into_iter().map(|entry| (entry.regex, of_schema(&entry.selector))).collect(),
         };
         seen.updaters.insert(updater.name, seen_as);
