@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::manager::Performance;
-use crate::observe::Figures;
 
 /// A daemon that takes longer than this to answer a probe, on average, is slow. Milliseconds.
 pub const SLOW_MS: f64 = 200.0;
@@ -17,20 +16,32 @@ fn number(value: Option<&Value>) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
-/// How much of its memory for sets a daemon uses.
-#[must_use]
-pub fn memory_percent(figures: &Figures) -> Option<f64> {
-    let total = number(figures.sets.get("mem_total_kb"))?;
-    let used = number(figures.sets.get("mem_used_kb"))?;
-    (total > 0.0).then(|| used * 100.0 / total)
+/// What a daemon's own statistics say of its performance; what it does not say is absent. They are some kilobytes as the
+/// daemon tells them, and there are ten thousand daemons.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// How much of its memory for sets it uses.
+    pub memory_percent: Option<f64>,
+    /// How much of its time its busiest thread works.
+    pub busiest_thread_percent: Option<f64>,
+    /// Sets that are in use.
+    pub active_sets: Option<u64>,
 }
 
-/// How much of its time the busiest thread of a daemon works.
-#[must_use]
-pub fn busiest_thread_percent(figures: &Figures) -> Option<f64> {
-    let mut busiest: Option<f64> = None;
-    visit(&figures.threads, &mut busiest);
-    busiest
+impl Figures {
+    /// From the answers to `set_stats` and `thread_stats`.
+    #[must_use]
+    pub fn of(sets: &Value, threads: &Value) -> Self {
+        let total = number(sets.get("mem_total_kb")).filter(|total| *total > 0.0);
+        let used = number(sets.get("mem_used_kb"));
+        let mut busiest = None;
+        visit(threads, &mut busiest);
+        Self {
+            memory_percent: total.zip(used).map(|(total, used)| used * 100.0 / total),
+            busiest_thread_percent: busiest,
+            active_sets: number(sets.get("active_count")).map(|count| count as u64),
+        }
+    }
 }
 
 /// Threads are told of in several lists, under names that differ between versions; their idle time is called the same.
@@ -59,10 +70,9 @@ pub fn judge(performance: &Performance) -> Vec<String> {
     {
         words.push(format!("answers slowly: {mean_ms:.0} ms on average"));
     }
-    let busy = performance.figures.as_ref().and_then(busiest_thread_percent);
+    let busy = performance.figures.busiest_thread_percent;
     words.extend(performance.late.words(busy));
-    let Some(figures) = &performance.figures else { return words };
-    if let Some(percent) = memory_percent(figures)
+    if let Some(percent) = performance.figures.memory_percent
         && percent > MEMORY_SCARCE_PERCENT
     {
         words.push(format!("memory for sets is {percent:.0} % used; start it with more (-m)"));
@@ -82,13 +92,16 @@ mod tests {
 
     #[test]
     fn scarce_memory_slow_answers_and_busy_threads_are_named() {
-        let figures = Figures {
-            sets: json!({"mem_total_kb": 512, "mem_used_kb": 500}),
-            threads: json!({"io_threads": [{"idle_us": 50, "active_us": 950}, {"idle_us": 900, "active_us": 100}]}),
-            producers: Value::Null,
-        };
-        let performance =
-            Performance { latency_ms: Some((10.0, 300.0)), figures: Some(figures), ..Performance::default() };
+        let figures = Figures::of(
+            &json!({"mem_total_kb": 512, "mem_used_kb": 500, "active_count": "7"}),
+            &json!({"io_threads": [{"idle_us": 50, "active_us": 950}, {"idle_us": 900, "active_us": 100}]}),
+        );
+        assert_eq!(figures.active_sets, Some(7));
+        assert_eq!(
+            Figures::of(&json!({"mem_total_kb": 0, "mem_used_kb": 0}), &Value::Null),
+            Figures::default()
+        );
+        let performance = Performance { latency_ms: Some((10.0, 300.0)), figures, ..Performance::default() };
         let words = judge(&performance).join("; ");
         assert!(words.contains("300 ms") && words.contains("98 %") && words.contains("95 %"), "{words}");
         assert!(judge(&Performance { latency_ms: Some((1.0, 1.0)), ..Performance::default() }).is_empty());

@@ -18,8 +18,9 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use crate::conductor::{DueLook, Look, Outcome};
+use crate::health::Figures;
 use crate::model::Control;
-use crate::observe::{self, Figures, MAX_MATCHED, Parts, Producers, Pulse, Role};
+use crate::observe::{self, MAX_MATCHED, Parts, Producers, Pulse, Role};
 use crate::plan::{Step, Touched, names_of, touches};
 
 /// How daemons are watched.
@@ -181,8 +182,9 @@ impl Task {
         let mut wait = Duration::ZERO;
         let (control, watch) = (Arc::clone(&self.control), self.watch);
         loop {
+            // In a box, since its state would be kept for as long as the link is.
             let connected = tokio::select! {
-                connected = connect(&control, &watch) => connected,
+                connected = Box::pin(connect(&control, &watch)) => connected,
                 over = self.drain() => { let Over = over; return }
             };
             let result = match connected {

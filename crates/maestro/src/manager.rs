@@ -17,10 +17,11 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::conductor::{Conductor, Event, Health, Settings};
 use crate::coverage::{self, Coverage, Expected, Newest};
+use crate::health::Figures;
 use crate::late::Late;
 use crate::link::{Command, Link, Report, Watch};
 use crate::model::{Desired, Name};
-use crate::observe::{Figures, Role};
+use crate::observe::Role;
 use crate::plan::Plan;
 use crate::state::{Runtime, StateFile};
 
@@ -98,7 +99,7 @@ pub struct Performance {
     /// Time to the answer of a probe, milliseconds: the last, and the mean of the last few.
     pub latency_ms: Option<(f64, f64)>,
     /// Its own figures.
-    pub figures: Option<Figures>,
+    pub figures: Figures,
     /// What becomes of its updates, where it is an aggregator.
     pub late: Late,
     /// When an updater or a plugin of it was last told something, monotonic milliseconds.

@@ -11,6 +11,7 @@ use campanile_ldms::api::{Call, Request, Response};
 use campanile_ldms::client::{Client, RequestError};
 
 use crate::conductor::{Look, SetTime};
+use crate::health::Figures;
 
 /// Producers that are asked for one by one; of more, all are asked for at once.
 const MAX_SINGLE: usize = 32;
@@ -201,32 +202,18 @@ pub async fn probe(client: &Client, role: Role) -> Result<Pulse, RequestError> {
     Ok(pulse)
 }
 
-/// What a daemon says of its performance.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Figures {
-    /// Metric sets.
-    pub sets: serde_json::Value,
-    /// Threads.
-    pub threads: serde_json::Value,
-    /// Producers.
-    pub producers: serde_json::Value,
-}
-
 /// Asks for figures.
 ///
 /// # Errors
 /// When the daemon does not answer.
 pub async fn figures(client: &Client) -> Result<Figures, RequestError> {
     // The summary of sets says nothing of memory.
-    let requests =
-        vec![SetStats::default().request(), ThreadStats::default().request(), PrdcrStats {}.request()];
-    let mut values = Vec::with_capacity(requests.len());
-    for answer in client.request_all(requests).await {
-        values.push(answer?.json().unwrap_or_default());
-    }
-    let mut values = values.into_iter();
-    let mut next = || values.next().unwrap_or_default();
-    Ok(Figures { sets: next(), threads: next(), producers: next() })
+    let (sets, threads) = tokio::join!(
+        client.request(SetStats::default().request()),
+        client.request(ThreadStats::default().request())
+    );
+    let value = |answer: Response| answer.json().unwrap_or_default();
+    Ok(Figures::of(&value(sets?), &value(threads?)))
 }
 
 /// Pairs of a match and a producer that an aggregator may have to be asked what became of its updates: its answer names

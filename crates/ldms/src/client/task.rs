@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::net::tcp::ReadHalf;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connect::with_sources;
@@ -17,6 +18,9 @@ use crate::wire::ids::AttrId;
 use crate::wire::record::{Assembler, Message as Record};
 use crate::wire::xprt::Message;
 use crate::wire::{WireError, errno};
+
+/// Read at a time, in bytes.
+const READ_BYTES: usize = 16 * 1024;
 
 type Reply<T> = oneshot::Sender<Result<T, RequestError>>;
 
@@ -100,10 +104,11 @@ impl Conversation {
                     Err(error) => return with_sources(&error),
                 }
             }
+            self.link.rest();
             output.unsplit(self.link.take_output());
             let room = self.pending.len() + self.directories.len() < max_in_flight;
             tokio::select! {
-                read = reader.read_buf(self.link.buffer()) => match read {
+                read = read(&mut reader, self.link.buffer()) => match read {
                     Ok(0) => return "the daemon closed it".to_owned(),
                     Ok(_) => {}
                     Err(error) => return error.to_string(),
@@ -223,6 +228,18 @@ impl Conversation {
             }
         }
         None
+    }
+}
+
+/// Reads what is there. Memory for it is asked for when something is.
+async fn read(reader: &mut ReadHalf<'_>, buffer: &mut BytesMut) -> std::io::Result<usize> {
+    loop {
+        reader.readable().await?;
+        buffer.reserve(READ_BYTES);
+        match reader.try_read_buf(buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            read => return read,
+        }
     }
 }
 

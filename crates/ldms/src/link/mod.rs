@@ -154,6 +154,15 @@ impl Link {
         &mut self.input
     }
 
+    /// Gives back the memory of both buffers where no bytes wait in them: a client may have thousands of links at rest.
+    pub fn rest(&mut self) {
+        for buffer in [&mut self.input, &mut self.output] {
+            if buffer.is_empty() {
+                *buffer = BytesMut::new();
+            }
+        }
+    }
+
     /// Takes bytes from the socket.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.input.extend_from_slice(bytes);

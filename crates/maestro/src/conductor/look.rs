@@ -216,7 +216,8 @@ impl Conductor {
 
     /// The name of a producer as the configuration holds it: a hundred aggregators name ten thousand producers each.
     fn shared_name(&self, daemon: usize, name: String) -> Name {
-        let groups = self.desired.daemons[daemon].member_of.iter().map(|(group, _)| &self.desired.groups[*group]);
+        let groups =
+            self.desired.daemons[daemon].member_of.iter().map(|(group, _)| &self.desired.groups[*group]);
         let known = groups.filter_map(|group| group.index.get_key_value(name.as_str())).next();
         known.map_or_else(|| name.into(), |(known, _)| Name::clone(known))
     }
@@ -324,7 +325,9 @@ fn look_at_updaters(
             mode: updater.mode,
             auto: updater.auto,
             running: updater.state == "RUNNING",
-            producers: Arc::new(updater.producers.into_iter().map(|producer| shared(producer.name)).collect()),
+            producers: Arc::new(
+                updater.producers.into_iter().map(|producer| shared(producer.name)).collect(),
+            ),
             matches: matches.into_iter().map(|entry| (entry.regex, of_schema(&entry.selector))).collect(),
         };
         seen.updaters.insert(updater.name, seen_as);

@@ -122,7 +122,7 @@ impl Core {
                 let mean_ms = latency.map_or(took_ms, |(_, mean_ms)| mean_ms * 0.9 + took_ms * 0.1);
                 *latency = Some((took_ms, mean_ms));
             }
-            Report::Figures(figures) => self.performance[at].figures = Some(figures),
+            Report::Figures(figures) => self.performance[at].figures = figures,
             Report::Updates(times) => self.judge_updates(at, &times, now_ms),
             // Only who leads has them of all that are at the top.
             Report::Samples(_) if !self.conductor.leads() => {}
@@ -179,9 +179,9 @@ impl Core {
         json!({
             "latency_ms": performance.latency_ms.map(|(last, _)| last),
             "mean_latency_ms": performance.latency_ms.map(|(_, mean)| mean),
-            "memory_used_percent": performance.figures.as_ref().and_then(crate::health::memory_percent),
-            "busiest_thread_percent": performance.figures.as_ref().and_then(crate::health::busiest_thread_percent),
-            "sets": performance.figures.as_ref().and_then(|figures| figures.sets.get("active_count").cloned()),
+            "memory_used_percent": performance.figures.memory_percent,
+            "busiest_thread_percent": performance.figures.busiest_thread_percent,
+            "sets": performance.figures.active_sets,
             "updates": self.updates_of(at),
         })
     }

@@ -170,7 +170,7 @@ impl Core {
             below: HashMap::new(),
         };
         let changes = late.take_in(times, &mut place, now_ms);
-        let busy = self.performance[at].figures.as_ref().and_then(crate::health::busiest_thread_percent);
+        let busy = self.performance[at].figures.busiest_thread_percent;
         for change in changes {
             let text = change.late.then(|| late.words_of(&change.updater, busy));
             self.tell_of(at, &change.updater, text);
