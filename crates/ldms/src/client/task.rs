@@ -1,9 +1,13 @@
 //! The task that holds one connection.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::ReadHalf;
 use tokio::sync::{mpsc, oneshot};
@@ -231,16 +235,16 @@ impl Conversation {
     }
 }
 
-/// Reads what is there. Memory for it is asked for when something is.
+/// Reads what is there; no memory waits for it, and what has come takes as much as it is long.
 async fn read(reader: &mut ReadHalf<'_>, buffer: &mut BytesMut) -> std::io::Result<usize> {
-    loop {
-        reader.readable().await?;
-        buffer.reserve(READ_BYTES);
-        match reader.try_read_buf(buffer) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            read => return read,
-        }
-    }
+    poll_fn(|context| {
+        let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut space = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut *reader).poll_read(context, &mut space))?;
+        buffer.extend_from_slice(space.filled());
+        Poll::Ready(Ok(space.filled().len()))
+    })
+    .await
 }
 
 /// The longest record the daemon takes, when it says that ours was too long.
