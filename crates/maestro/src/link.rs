@@ -415,7 +415,7 @@ fn ask_updates(client: &Client) -> Work {
     Box::pin(async move { observe::updates(&client).await.map(Report::Updates) })
 }
 
-/// Sends the steps in order, without waiting for the answer to one before the next is sent, and looks at what they touch.
+/// Sends the steps in order, [`ON_THE_WAY`] at a time, and looks at what they touch.
 fn order(client: &Client, role: Role, steps: Vec<Step>) -> Work {
     let client = client.clone();
     Box::pin(async move {
@@ -471,4 +471,41 @@ fn parts_of(steps: &[Step], role: Role) -> Parts {
         parts.producers = Producers::Named(names);
     }
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use campanile_ldms::command;
+    use campanile_ldms::sim::daemon::Options as Simulated;
+    use campanile_ldms::sim::fleet::Fleet;
+    use campanile_ldms::wire::errno;
+
+    use super::*;
+    use crate::plan::Why;
+
+    #[tokio::test]
+    async fn a_long_order_is_carried_out_in_parts_and_each_step_has_its_own_answer() {
+        let fleet = Fleet::new();
+        let port = fleet.start(Simulated::new("l1", 0)).unwrap();
+        let client = Client::connect(&Endpoint::sock("127.0.0.1", port), &Options::default()).await.unwrap();
+        let number = 2 * ON_THE_WAY + 7;
+        // The first is there already when its second comes, in the second part.
+        let name = |at: usize| if at == ON_THE_WAY { 0 } else { at };
+        let step = |at| {
+            let line =
+                format!("prdcr_add name=s-{} type=active xprt=sock host=h port=1 reconnect=1s", name(at));
+            let request = command::parse(&line).unwrap().unwrap();
+            Step { request, tolerates: &[], mark: None, why: Why::Missing }
+        };
+        let role = Role { aggregates: true, ..Role::default() };
+        let done = order(&client, role, (0..number).map(step).collect()).await.unwrap();
+        let Report::Done(outcomes, look) = done else { panic!("{done:?}") };
+        let refused = |at: usize| outcomes[at].refusal.as_ref().map(|(errno, _)| *errno);
+        assert_eq!(outcomes.len(), number);
+        for (at, outcome) in outcomes.iter().enumerate() {
+            assert_eq!(outcome.step.request, step(at).request);
+            assert_eq!(refused(at), (at == ON_THE_WAY).then_some(errno::EEXIST), "{at}");
+        }
+        assert_eq!(look.producers.unwrap().len(), number - 1);
+    }
 }

@@ -195,3 +195,27 @@ fn credentials_are_asked_of_the_owner() {
     server.decoded(Err("expired".into()));
     assert_eq!(server.poll(), Err(LinkError::Auth("expired".into())));
 }
+
+#[test]
+fn a_link_at_rest_holds_no_memory_and_loses_nothing_by_it() {
+    let mut client = Link::connect(handshake(Auth::None, false));
+    let mut server = Link::listen(handshake(Auth::None, false));
+    server.feed(&client.take_output());
+    server.poll().unwrap();
+    server.accept();
+    let answer = server.take_output();
+    let (begin, end) = answer.split_at(answer.len() / 2);
+    client.feed(begin);
+    assert_eq!(client.poll(), Ok(None));
+    client.rest();
+    assert_eq!(client.buffer(), begin, "half a frame waits for its other half");
+    client.feed(end);
+    client.send(&Message::Dir { xid: 1, flags: 0 });
+    while client.poll().unwrap().is_some() {}
+    client.rest();
+    assert!(client.is_open() && client.has_output(), "what is to be sent waits for the socket");
+    assert_eq!(client.buffer().capacity(), 0);
+    drop(client.take_output());
+    client.rest();
+    assert_eq!((client.input.capacity(), client.output.capacity()), (0, 0));
+}
