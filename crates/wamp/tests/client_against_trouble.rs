@@ -77,6 +77,23 @@ async fn a_router_that_says_nothing_at_all_is_left_and_one_that_answers_pings_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_router_that_is_heard_is_not_pinged() {
+    let router = ScriptedRouter::new().await;
+    let every = 5 * SHORT;
+    let (_client, mut peer) = joined(ClientOptions { ping_every: every, ..quick(&router) }, &router).await;
+    let mut said = tokio::time::Instant::now();
+    for _ in 0..20 {
+        tokio::time::sleep(every / 10).await;
+        peer.socket.send(Frame::Ping(Bytes::from_static(b"alive"))).await.unwrap();
+        assert_eq!(peer.frame().await, Some(Frame::Pong(Bytes::from_static(b"alive"))), "and nothing else");
+        assert!(said.elapsed() < every, "this machine stalls for longer than the test allows");
+        said = tokio::time::Instant::now();
+    }
+    let Some(Frame::Ping(_)) = peer.frame().await else { panic!("no ping after a silence") };
+    assert!(said.elapsed() >= every * 9 / 10, "{:?}", said.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_router_that_never_answers_hello_is_left() {
     let router = ScriptedRouter::new().await;
     let client = Client::spawn(ClientOptions { join_timeout: SHORT, ..quick(&router) });

@@ -109,6 +109,22 @@ fn a_peer_that_answers_pings_stays_although_it_says_nothing() {
 }
 
 #[test]
+fn a_peer_that_speaks_is_not_pinged_before_it_has_been_silent() {
+    const SILENCE: Duration = Duration::from_secs(1);
+    let router = with_limits(|limits| limits.ping_interval = SILENCE);
+    let mut peer = RawPeer::join(router.port, JSON);
+    let mut spoke = Instant::now();
+    for number in 0..25 {
+        std::thread::sleep(SILENCE / 10);
+        peer.send(&event("observatory.t", number, ""));
+        assert!(spoke.elapsed() < SILENCE, "this machine stalls for longer than the test allows");
+        spoke = Instant::now();
+    }
+    let heard = peer.hear_websocket().unwrap();
+    assert!(matches!(heard, Message::Ping(_)) && spoke.elapsed() >= SILENCE * 9 / 10, "{heard:?}");
+}
+
+#[test]
 fn a_ping_of_the_peer_is_answered_with_its_payload() {
     let router = TestRouter::start();
     let mut peer = RawPeer::join(router.port, JSON);

@@ -63,7 +63,7 @@ pub struct ConnectionLimits {
     pub handshake_timeout: Duration,
     /// How long a connection may be idle before and between HTTP requests, and take for the head of one.
     pub http_idle_timeout: Duration,
-    /// How often a websocket peer is pinged.
+    /// A websocket peer of which nothing was heard for this long is pinged.
     pub ping_interval: Duration,
     /// How long a pinged peer may be silent before it is disconnected.
     pub ping_timeout: Duration,

@@ -32,7 +32,8 @@ pub struct ClientOptions {
     pub join_timeout: Duration,
     /// How long a connection must have been joined for the waits to begin anew.
     pub stable_after: Duration,
-    /// How often the router is pinged.
+    /// A router of which nothing was heard for this long is pinged. A little more than the 10 s after which routers
+    /// ping by default: who is pinged hears that the router lives.
     pub ping_every: Duration,
     /// A connection on which nothing at all was heard for this long after a ping is dropped.
     pub ping_timeout: Duration,
@@ -58,7 +59,7 @@ impl ClientOptions {
             connect_timeout: Duration::from_secs(10),
             join_timeout: Duration::from_secs(10),
             stable_after: Duration::from_secs(10),
-            ping_every: Duration::from_secs(10),
+            ping_every: Duration::from_secs(12),
             ping_timeout: Duration::from_secs(10),
             max_queued_bytes: 16 << 20,
             max_pending_calls: 10_000,

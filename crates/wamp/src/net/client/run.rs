@@ -1,12 +1,13 @@
 //! The client's task: connects, keeps the connection, connects again.
 
 use std::error::Error;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -23,6 +24,9 @@ const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 const PING_BYTES: usize = 12;
 
 type Sink = SplitSink<Socket, Frame>;
+
+/// A part of what a connection does, until it has ended for the reason that it gives.
+type Part<'a> = Pin<Box<dyn Future<Output = String> + Send + 'a>>;
 
 /// Runs until the client is closed.
 ///
@@ -70,13 +74,16 @@ async fn serve(socket: Socket, subprotocol: Subprotocol, shared: &Arc<Shared>) -
     let heard_ms = AtomicU64::new(0);
     let (mut sink, stream) = socket.split();
     shared.connected(subprotocol);
-    let ended = tokio::select! {
-        ended = read(stream, subprotocol, &heard_ms, shared) => ended,
-        ended = write(&mut sink, shared) => ended,
-        ended = keep_time(&heard_ms, shared) => ended,
-    };
+    // Each with a waker of its own: a heartbeat that goes out does not look for input, or at the clock.
+    let parts: [Part<'_>; 3] = [
+        Box::pin(read(stream, subprotocol, &heard_ms, shared)),
+        Box::pin(write(&mut sink, shared)),
+        Box::pin(keep_time(&heard_ms, shared)),
+    ];
+    let ended = FuturesUnordered::from_iter(parts).next().await;
     shared.disconnected();
-    (shared.end().unwrap_or(ended), Some(sink))
+    let ended = shared.end().or(ended).unwrap_or_default();
+    (ended, Some(sink))
 }
 
 /// GOODBYE or ABORT may wait still; a router that does not take it in time goes without.
@@ -186,7 +193,12 @@ async fn keep_time(heard_ms: &AtomicU64, shared: &Arc<Shared>) -> String {
                 return format!("nothing was heard of the router for {seconds} s");
             }
         }
-        if next_ping <= now {
+        // A router that is heard needs no ping.
+        let silent_until =
+            Instant::from(shared.instant(heard_ms.load(Ordering::Relaxed))) + options.ping_every;
+        if next_ping <= now && silent_until > now {
+            next_ping = silent_until;
+        } else if next_ping <= now {
             next_ping = now + options.ping_every;
             shared.send_ping(Bytes::from((0..PING_BYTES).map(|_| fastrand::u8(..)).collect::<Vec<_>>()));
             answer_until = answer_until.or(Some((shared.now_ms(), now + options.ping_timeout)));

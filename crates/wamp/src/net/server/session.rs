@@ -55,6 +55,7 @@ pub(super) async fn run(hub: Arc<Hub>, subprotocol: Subprotocol, stream: Stream,
         joined: false,
         life: Life {
             hello_by: Some(now + limits.handshake_timeout),
+            heard: (now, 0),
             pinged: None,
             next_beat: now + limits.ping_interval,
             pings: 0,
@@ -93,9 +94,13 @@ struct Session {
 struct Life {
     /// While the peer is in no session: when it must have said HELLO.
     hello_by: Option<Instant>,
+    /// When something was last read, and how many bytes had been read then. Who speaks is alive, and needs no ping: an
+    /// agent is heard every second.
+    heard: (Instant, u64),
     /// While a ping is under way.
     pinged: Option<Ping>,
-    /// When the next ping is due, or the answer to the last one.
+    /// When it is time to look: whether the peer has been silent for long enough for a ping, or the answer to the last
+    /// one is late.
     next_beat: Instant,
     pings: u64,
     /// Elapses when the first of these is due.
@@ -117,6 +122,9 @@ impl Session {
                 Input::Drained | Input::More => {}
                 Input::Closed => return Ended::ByPeer,
                 Input::Broken(code, reason) => self.outbox.end(End::Close(*code, reason.clone())),
+            }
+            if self.life.heard.1 != self.reader.bytes_read {
+                self.life.heard = (Instant::now(), self.reader.bytes_read);
             }
             if self.life.timer.is_elapsed() {
                 self.beat();
@@ -238,8 +246,10 @@ impl Session {
             }
             Some(_) => {
                 self.life.pinged = None;
-                self.life.next_beat =
-                    now + self.limits.ping_interval.saturating_sub(self.limits.ping_timeout);
+                self.life.next_beat = self.life.heard.0 + self.limits.ping_interval;
+            }
+            None if self.life.heard.0 + self.limits.ping_interval > now => {
+                self.life.next_beat = self.life.heard.0 + self.limits.ping_interval;
             }
             None => {
                 self.life.pings += 1;
