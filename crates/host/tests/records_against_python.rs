@@ -49,7 +49,8 @@ fn the_influxdb_publisher_of_ocs_stores_states_and_usage() {
         events.push(states.event(record.states(at == 0, 12.5)).unwrap());
         events.extend(record.usage(at == 1, 12.5).map(|message| usage.event(message).unwrap()));
     }
-    let events: Vec<String> = events.iter().map(|event| event.to_json().to_string()).collect();
+    let events: Vec<String> =
+        events.iter().map(|event| event.values().unwrap().0[0].to_json().to_string()).collect();
     let mut command = Command::new(python);
     command.args(["-c", PROGRAM]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = command.spawn().unwrap();

@@ -207,7 +207,10 @@ fn record_feeds_publish_what_ocs_publishes() {
     let mut feed = Feed::new(FeedSpec::record("temps"), &publisher);
     let ours: Vec<Json> = cases
         .iter()
-        .map(|case| feed.event(case.clone().into()).map_or(json!(null), |event| event.to_json()))
+        .map(|case| {
+            feed.event(case.clone().into())
+                .map_or(json!(null), |event| event.values().unwrap().0[0].to_json())
+        })
         .collect();
     let answer = r#"
 from ocs import ocs_feed

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`value`], [`dict`] | what a message carries |
 //! | [`payload`] | arguments that stay encoded until somebody wants them |
+//! | [`encoded`] | arguments that are written straight to bytes |
 //! | [`message`] | every message, decoded and encoded |
 //! | [`codec`] | JSON, MessagePack, CBOR, and batching |
 //! | [`limits`], [`uri`], [`error`], [`backoff`] | limits on what is accepted, names, application errors, waits |
@@ -20,6 +21,7 @@
 pub mod backoff;
 pub mod codec;
 pub mod dict;
+pub mod encoded;
 pub mod error;
 pub mod limits;
 pub mod message;
@@ -38,6 +40,7 @@ pub mod net {
 
 pub use codec::{DecodeError, Serializer, Subprotocol};
 pub use dict::Dict;
+pub use encoded::{Encoded, Encoder};
 pub use error::{Reply, WampError};
 pub use limits::Limits;
 pub use message::Message;

@@ -5,8 +5,9 @@
 //! checked as OCS checks them, since those two trust what they get.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use campanile_wamp::{Dict, Value};
+use campanile_wamp::{Dict, Encoded, Encoder, Payload, Value};
 
 use super::pyrepr;
 
@@ -15,8 +16,8 @@ pub const MAX_FIELD_NAME: usize = 255;
 /// Blocks of different names that one feed may carry unless it says otherwise ([`FeedSpec::max_blocks`]). Each one's
 /// fields are remembered.
 pub const MAX_BLOCKS: usize = 1000;
-/// Blocks that one event carries at most: some tens of kilobytes.
-pub const MAX_BLOCKS_PER_EVENT: usize = 200;
+/// Blocks that one event carries at most: some ten kilobytes, for which neither side needs more memory than it has.
+pub const MAX_BLOCKS_PER_EVENT: usize = 50;
 /// The name of the feed that every agent has.
 pub const HEARTBEAT: &str = "heartbeat";
 
@@ -78,14 +79,20 @@ pub struct Feed {
     spec: FeedSpec,
     topic: String,
     info: Dict,
+    encoded_info: Encoded,
     blocks: BTreeMap<String, Block>,
+    /// The fields of the newest block: most blocks of a feed have the same.
+    last_fields: Arc<[String]>,
+    /// The number of the event that is being made.
+    event: u64,
 }
 
-/// What is remembered of a block: its fields, and the tags that were last given for it.
-#[derive(Clone, Debug, Default)]
+/// What is remembered of a block: its fields, the tags that were last given for it, and the event that it was last in.
+#[derive(Clone, Debug)]
 struct Block {
-    fields: Vec<String>,
-    tags: Value,
+    fields: Arc<[String]>,
+    tags: Encoded,
+    event: u64,
 }
 
 /// Why a message cannot go out on a record feed.
@@ -144,7 +151,8 @@ impl Feed {
             .with("record", spec.record)
             .with("session_id", publisher.session_id.as_str())
             .with("agent_class", publisher.agent_class.as_str());
-        Self { spec, topic, info, blocks: BTreeMap::new() }
+        let encoded_info = Encoded::of(&Value::Dict(info.clone()));
+        Self { spec, topic, info, encoded_info, blocks: BTreeMap::new(), last_fields: Arc::new([]), event: 1 }
     }
 
     /// Its name.
@@ -165,115 +173,180 @@ impl Feed {
         &self.info
     }
 
-    /// The one positional argument of the event that carries `message`. On a record feed, `message` is one sample
-    /// (`block_name`, `timestamp`, `data: {field: value}`) or several (`timestamps`, `data: {field: [values]}`), either
-    /// with `influxdb_tags`, which stay in force until others are given.
+    /// The arguments of the event that carries `message`. On a record feed, `message` is one sample (`block_name`,
+    /// `timestamp`, `data: {field: value}`) or several (`timestamps`, `data: {field: [values]}`), either with
+    /// `influxdb_tags`, which stay in force until others are given.
     ///
     /// # Errors
     /// [`FeedError`] when the message does not fit a record feed.
-    pub fn event(&mut self, message: Value) -> Result<Value, FeedError> {
-        let message = if self.spec.record {
-            let (name, block) = self.record(&message)?;
-            Value::Dict(Dict::new().with(&name, block))
-        } else {
-            message
-        };
-        Ok(self.described(message))
+    pub fn event(&mut self, message: Value) -> Result<Payload, FeedError> {
+        if !self.spec.record {
+            return Ok(self.described(&message));
+        }
+        let sample = self.check(message)?;
+        let mut blocks = Encoder::default();
+        self.write(&sample, &mut blocks);
+        Ok(self.blocks_event(1, &blocks))
     }
 
     /// The arguments of as few events as carry all of `messages`: on a record feed an event may hold many blocks, each
     /// name once, as those of OCS do that flush their buffer. What does not fit the feed is left out; the first error
-    /// comes beside the events.
-    pub fn events(&mut self, messages: Vec<Value>) -> (Vec<Value>, Result<(), FeedError>) {
-        let (mut events, mut blocks, mut result) = (Vec::new(), Dict::new(), Ok(()));
+    /// comes beside the events. Each message is made use of before the next one is asked for.
+    pub fn events(
+        &mut self,
+        messages: impl IntoIterator<Item = Value>,
+    ) -> (Vec<Payload>, Result<(), FeedError>) {
+        let (mut events, mut result) = (Vec::new(), Ok(()));
+        let (mut count, mut blocks) = (0, Encoder::default());
         for message in messages {
             if !self.spec.record {
-                events.push(self.described(message));
+                events.push(self.described(&message));
                 continue;
             }
-            match self.record(&message) {
-                Ok((name, block)) => {
-                    if blocks.len() >= MAX_BLOCKS_PER_EVENT || blocks.get(&name).is_some() {
-                        events.push(self.described(Value::Dict(std::mem::take(&mut blocks))));
+            match self.check(message) {
+                Ok(sample) => {
+                    let is_in = self.blocks.get(&sample.name).is_some_and(|block| block.event == self.event);
+                    if is_in || count >= MAX_BLOCKS_PER_EVENT {
+                        events.push(self.blocks_event(count, &blocks));
+                        count = 0;
+                        blocks.clear();
                     }
-                    blocks = blocks.with(&name, block);
+                    self.write(&sample, &mut blocks);
+                    count += 1;
                 }
                 Err(error) => result = result.and(Err(error)),
             }
         }
-        if !blocks.is_empty() {
-            events.push(self.described(Value::Dict(blocks)));
+        if count > 0 {
+            events.push(self.blocks_event(count, &blocks));
         }
         (events, result)
     }
 
     /// A message with the description of the feed.
-    fn described(&self, message: Value) -> Value {
-        Value::List(vec![message, Value::Dict(self.info.clone())])
+    fn described(&self, message: &Value) -> Payload {
+        let mut args = Encoder::default();
+        args.list(1).list(2).value(message).encoded(&self.encoded_info);
+        args.into_args()
     }
 
-    /// One block: its name, and what the event holds under it.
-    fn record(&mut self, message: &Value) -> Result<(String, Value), FeedError> {
-        let name =
-            message.get("block_name").and_then(Value::as_str).ok_or(FeedError::Missing("block_name"))?;
-        let data =
-            message.get("data").and_then(Value::as_dict).ok_or(FeedError::Missing("data: {field: value}"))?;
+    /// So many blocks with the description of the feed; what is written next belongs to another event.
+    fn blocks_event(&mut self, count: usize, blocks: &Encoder) -> Payload {
+        self.event += 1;
+        let mut args = Encoder::default();
+        args.list(1).list(2).dict(count).append(blocks).encoded(&self.encoded_info);
+        args.into_args()
+    }
+
+    /// Checks a message of a record feed, and remembers its block.
+    fn check(&mut self, message: Value) -> Result<Sample, FeedError> {
+        let Value::Dict(mut message) = message else { return Err(FeedError::Missing("block_name")) };
+        let Some(Value::Str(name)) = message.remove("block_name") else {
+            return Err(FeedError::Missing("block_name"));
+        };
+        let Some(Value::Dict(data)) = message.remove("data") else {
+            return Err(FeedError::Missing("data: {field: value}"));
+        };
         for (field, samples) in data.iter() {
             check_field_name(field)?;
             check_samples(field, samples)?;
         }
-        let tags = message.get("influxdb_tags").filter(|tags| !tags.is_null());
-        if let Some(tags) = tags {
-            check_tags(tags, data)?;
+        let tags = message.remove("influxdb_tags").filter(|tags| !tags.is_null());
+        if let Some(tags) = &tags {
+            check_tags(tags, &data)?;
         }
-        let (timestamps, data) = columns(message, data)?;
+        let time = time(message, &data)?;
+        if !self.blocks.contains_key(&name) {
+            self.remember(&name, &data)?;
+        }
+        let Some(block) = self.blocks.get_mut(&name) else { return Err(FeedError::Structure(name)) };
+        let is_in_order = data.iter().map(|(field, _)| field).eq(block.fields.iter());
+        let has_all = |data: &Dict| block.fields.iter().all(|field| data.get(field).is_some());
+        if !is_in_order && (data.len() != block.fields.len() || !has_all(&data)) {
+            return Err(FeedError::Structure(name));
+        }
+        if let Some(tags) = tags {
+            block.tags = Encoded::of(&tags);
+        }
+        Ok(Sample { name, time, data, is_in_order })
+    }
 
-        if !self.blocks.contains_key(name) {
-            let max_blocks = self.spec.max_blocks.unwrap_or(MAX_BLOCKS);
-            if self.blocks.len() >= max_blocks {
-                return Err(FeedError::TooManyBlocks(max_blocks));
-            }
-            let fields = data.iter().map(|(field, _)| field.to_owned()).collect();
-            self.blocks.insert(name.to_owned(), Block { fields, tags: Value::Null });
+    /// A block of a new name.
+    fn remember(&mut self, name: &str, data: &Dict) -> Result<(), FeedError> {
+        let max_blocks = self.spec.max_blocks.unwrap_or(MAX_BLOCKS);
+        if self.blocks.len() >= max_blocks {
+            return Err(FeedError::TooManyBlocks(max_blocks));
         }
-        let block = self.blocks.entry(name.to_owned()).or_default();
-        if data.len() != block.fields.len() || block.fields.iter().any(|field| data.get(field).is_none()) {
-            return Err(FeedError::Structure(name.to_owned()));
+        if !data.iter().map(|(field, _)| field).eq(self.last_fields.iter()) {
+            self.last_fields = data.iter().map(|(field, _)| field.to_owned()).collect();
         }
-        if let Some(tags) = tags {
-            block.tags = tags.clone();
+        let fields = Arc::clone(&self.last_fields);
+        self.blocks.insert(name.to_owned(), Block { fields, tags: Encoded::of(&Value::Null), event: 0 });
+        Ok(())
+    }
+
+    /// Writes a block, name and all, to those of the event that is being made.
+    fn write(&mut self, sample: &Sample, blocks: &mut Encoder) {
+        // It has been checked, and so is remembered.
+        let Some(block) = self.blocks.get_mut(&sample.name) else { return };
+        block.event = self.event;
+        blocks.key(&sample.name).dict(4).key("block_name").text(&sample.name);
+        blocks.key("data").dict(sample.data.len());
+        if sample.is_in_order {
+            sample.data.iter().for_each(|(field, samples)| sample.time.column(field, samples, blocks));
+        } else {
+            let columns =
+                block.fields.iter().filter_map(|field| Some((field.as_str(), sample.data.get(field)?)));
+            columns.for_each(|(field, samples)| sample.time.column(field, samples, blocks));
         }
-        let ordered: Dict = block
-            .fields
-            .iter()
-            .filter_map(|field| Some((field.as_str(), data.get(field)?.clone())))
-            .collect();
-        let encoded = Dict::new()
-            .with("block_name", name)
-            .with("data", ordered)
-            .with("influxdb_tags", block.tags.clone())
-            .with("timestamps", timestamps);
-        Ok((name.to_owned(), Value::Dict(encoded)))
+        blocks.key("influxdb_tags").encoded(&block.tags);
+        match &sample.time {
+            Time::One(timestamp) => blocks.key("timestamps").list(1).value(timestamp),
+            Time::Many(timestamps) => blocks.key("timestamps").value(timestamps),
+        };
     }
 }
 
-/// The timestamps and the samples as columns, from either form of a message.
-fn columns(message: &Value, data: &Dict) -> Result<(Vec<Value>, Dict), FeedError> {
-    if let Some(timestamp) = message.get("timestamp") {
-        let data = data.iter().map(|(field, sample)| (field, Value::List(vec![sample.clone()]))).collect();
-        return Ok((vec![timestamp.clone()], data));
+/// A message of a record feed that has been checked.
+struct Sample {
+    name: String,
+    time: Time,
+    data: Dict,
+    /// Whether the fields are in the order that the block had at first.
+    is_in_order: bool,
+}
+
+/// When the samples were taken: with one time each field is one sample, with a list of them a list as long.
+enum Time {
+    One(Value),
+    Many(Value),
+}
+
+impl Time {
+    /// A field as a column of samples, which is what it is in an event in either case.
+    fn column(&self, field: &str, samples: &Value, out: &mut Encoder) {
+        match self {
+            Self::One(_) => out.key(field).list(1).value(samples),
+            Self::Many(_) => out.key(field).value(samples),
+        };
     }
-    let timestamps = message
-        .get("timestamps")
-        .and_then(Value::as_list)
-        .ok_or(FeedError::Missing("timestamp or timestamps"))?;
+}
+
+/// The times of the samples.
+fn time(mut message: Dict, data: &Dict) -> Result<Time, FeedError> {
+    if let Some(timestamp) = message.remove("timestamp") {
+        return Ok(Time::One(timestamp));
+    }
+    let Some(Value::List(timestamps)) = message.remove("timestamps") else {
+        return Err(FeedError::Missing("timestamp or timestamps"));
+    };
     for (field, samples) in data.iter() {
         let samples = samples.as_list().ok_or(FeedError::Missing("a list of samples for each field"))?.len();
         if samples != timestamps.len() {
             return Err(FeedError::Length { field: field.to_owned(), samples, timestamps: timestamps.len() });
         }
     }
-    Ok((timestamps.to_vec(), data.clone()))
+    Ok(Time::Many(Value::List(timestamps)))
 }
 
 /// Letters, digits and underscores; the first that is no underscore is a letter; 1 to [`MAX_FIELD_NAME`] characters.
@@ -345,7 +418,14 @@ mod tests {
     }
 
     fn event(feed: &mut Feed, message: serde_json::Value) -> Result<serde_json::Value, FeedError> {
-        feed.event(message.into()).map(|event| event.to_json())
+        feed.event(message.into()).map(|event| argument(&event))
+    }
+
+    /// The one positional argument of an event.
+    fn argument(event: &Payload) -> serde_json::Value {
+        let (args, kwargs) = event.values().unwrap();
+        assert!(args.len() == 1 && kwargs.is_empty(), "{args:?} {kwargs:?}");
+        args[0].to_json()
     }
 
     #[test]
@@ -391,14 +471,19 @@ mod tests {
         messages.push(one("last", 2));
         let (events, result) = feed.events(messages);
         assert!(matches!(result, Err(FeedError::SampleType { .. })), "{result:?}");
-        let blocks: Vec<usize> =
-            events.iter().map(|event| event.as_list().unwrap()[0].as_dict().unwrap().len()).collect();
+        let events: Vec<_> = events.iter().map(argument).collect();
+        let blocks: Vec<usize> = events.iter().map(|event| event[0].as_object().unwrap().len()).collect();
         assert_eq!(blocks, [MAX_BLOCKS_PER_EVENT, 2, 1], "a name stands once in an event");
-        let last = events[2].to_json();
-        assert_eq!(last[0]["last"]["data"], json!({"x": [2]}));
-        assert_eq!(last[1]["feed_name"], "temps");
-        assert_eq!(events[1].to_json()[0]["last"]["data"], json!({"x": [1]}));
+        assert_eq!(events[2][0]["last"]["data"], json!({"x": [2]}));
+        assert_eq!(events[2][1]["feed_name"], "temps");
+        assert_eq!(events[1][0]["last"]["data"], json!({"x": [1]}));
         assert_eq!(feed.events(Vec::new()), (Vec::new(), Ok(())));
+        let (later, _) = feed.events([one("last", 3)]);
+        assert_eq!(
+            argument(&later[0])[0]["last"]["data"],
+            json!({"x": [3]}),
+            "another event may have it again"
+        );
     }
 
     #[test]

@@ -98,11 +98,15 @@ impl Agent {
     }
 
     /// Publishes many messages in as few events as can carry them ([`super::feed::Feed::events`]). One that does not
-    /// fit the feed holds up no other.
+    /// fit the feed holds up no other. The agent waits while the messages are made, one after the other.
     ///
     /// # Errors
     /// [`PublishError`], the first one.
-    pub fn publish_all(&self, feed: &str, messages: Vec<Value>) -> Result<(), PublishError> {
+    pub fn publish_all(
+        &self,
+        feed: &str,
+        messages: impl IntoIterator<Item = Value>,
+    ) -> Result<(), PublishError> {
         self.shared.publish(feed, messages)
     }
 

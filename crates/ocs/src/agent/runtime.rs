@@ -13,7 +13,7 @@ use std::time::Duration;
 use campanile_control::journal::Actor;
 use campanile_wamp::error::uris;
 use campanile_wamp::net::client::Client;
-use campanile_wamp::{Dict, Value, WampError};
+use campanile_wamp::{Dict, Payload, Value, WampError};
 use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
@@ -63,6 +63,16 @@ pub(super) struct State {
     feeds: Vec<Feed>,
     pub(super) runs: HashMap<String, Run>,
     heartbeat: bool,
+    last_beat: Option<Beat>,
+}
+
+/// A heartbeat.
+struct Beat {
+    /// The code of each operation.
+    codes: Vec<i64>,
+    topic: Arc<str>,
+    /// What says so.
+    event: Payload,
 }
 
 /// The live side of a session that has not ended.
@@ -103,7 +113,13 @@ impl Shared {
         let shared = Arc::new(Self {
             whereabouts: Whereabouts { hostname: host_name(), pid: std::process::id() },
             instance_id: config.instance_id,
-            state: Mutex::new(State { ops: table, feeds, runs: HashMap::new(), heartbeat: true }),
+            state: Mutex::new(State {
+                ops: table,
+                feeds,
+                runs: HashMap::new(),
+                heartbeat: true,
+                last_beat: None,
+            }),
             handlers,
             procedures: procedures.into_iter().collect(),
             bus: watch::Sender::new(if client.is_some() { BusState::initial() } else { BusState::Off }),
@@ -171,22 +187,41 @@ impl Shared {
     }
 
     pub(super) fn heartbeat(&self) {
-        let codes: Dict = {
-            let state = self.lock();
-            if !state.heartbeat {
-                return;
-            }
-            state.ops.op_codes().map(|(name, code)| (name, code.number())).collect()
-        };
+        let Some(client) = &self.client else { return };
+        let Some((topic, event)) = self.next_beat() else { return };
         // A heartbeat that does not get out is not worth a word: the state of the bus says it all.
-        let _ = self.publish(HEARTBEAT, vec![Value::Dict(codes)]);
+        let _ = client.publish_payload(&topic, event);
+    }
+
+    /// The topic and the event of a heartbeat, if they are not switched off. It is the same one second after second, as
+    /// long as no operation changes.
+    fn next_beat(&self) -> Option<(Arc<str>, Payload)> {
+        let mut state = self.lock();
+        let State { ops, feeds, heartbeat: true, last_beat, .. } = &mut *state else { return None };
+        let codes = || ops.op_codes().map(|(_, code)| code.number());
+        let beat = match last_beat.take() {
+            Some(beat) if codes().eq(beat.codes.iter().copied()) => beat,
+            _ => {
+                let feed = feeds.iter_mut().find(|feed| feed.name() == HEARTBEAT)?;
+                let message = ops.op_codes().map(|(name, code)| (name, code.number())).collect();
+                // It is no record feed, on which alone a message might not fit.
+                let event = feed.event(Value::Dict(message)).ok()?;
+                Beat { codes: codes().collect(), topic: feed.topic().into(), event }
+            }
+        };
+        let beat = last_beat.insert(beat);
+        Some((Arc::clone(&beat.topic), beat.event.clone()))
     }
 
     pub(super) fn set_heartbeat(&self, on: bool) {
         self.lock().heartbeat = on;
     }
 
-    pub(super) fn publish(&self, feed: &str, messages: Vec<Value>) -> Result<(), PublishError> {
+    pub(super) fn publish(
+        &self,
+        feed: &str,
+        messages: impl IntoIterator<Item = Value>,
+    ) -> Result<(), PublishError> {
         let (topic, (events, fits)) = {
             let mut state = self.lock();
             let Some(feed) = state.feeds.iter_mut().find(|candidate| candidate.name() == feed) else {
@@ -196,7 +231,7 @@ impl Shared {
         };
         let send = |event| {
             let client = self.client.as_ref().ok_or(PublishError::NotConnected)?;
-            client.publish(&topic, vec![event], Dict::new()).map_err(|_| PublishError::NotConnected)
+            client.publish_payload(&topic, event).map_err(|_| PublishError::NotConnected)
         };
         let sent = events.into_iter().try_for_each(send);
         // That a message does not fit is told also while there is no router.

@@ -134,7 +134,15 @@ impl Client {
     /// # Errors
     /// When there is no session, or too much is waiting to be sent.
     pub fn publish(&self, topic: &str, args: Vec<Value>, kwargs: Dict) -> Result<(), ClientError> {
-        self.shared.publish(topic, Payload::new(args, kwargs))
+        self.publish_payload(topic, Payload::new(args, kwargs))
+    }
+
+    /// The same, with arguments that are encoded already.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub fn publish_payload(&self, topic: &str, payload: Payload) -> Result<(), ClientError> {
+        self.shared.publish(topic, payload)
     }
 
     /// Publishes an event and waits until the router has accepted it; returns the id of the publication.
