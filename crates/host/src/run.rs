@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_control::journal::{JournalOptions, NewEvent, kinds};
-use campanile_control::{Clock, Journal, StateDir, StateDirError, Workers, state_dir};
+use campanile_control::{Clock, Journal, StateDir, StateDirError, Ticker, Workers, state_dir};
 use campanile_ocs::agent::{Agent, AgentConfig, LogOptions, Policy, host_name};
 use campanile_ocs::control_socket::ControlSocket;
 use campanile_ocs::site_config::{HostConfig, InstanceConfig, Mode, Selected, SiteArgs, select};
@@ -43,8 +43,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 /// The last events have this time to be saved.
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(3);
-/// How often outputs are looked at for their size: while they are small, and while one grows fast.
-const TRIM_EVERY: Duration = Duration::from_secs(10);
+/// How often outputs are looked at for their size, in seconds, while they are small; and while one grows fast.
+const TRIM_EVERY_S: u32 = 10;
 const TRIM_SOON: Duration = Duration::from_millis(200);
 
 /// Why a HostManager ended in good order.
@@ -223,15 +223,16 @@ async fn serve_control(state: &Path, agent: &Agent) -> Option<ControlSocket> {
 /// Keeps the outputs below their limit.
 async fn trim(logs: Arc<LogStore>, workers: Workers, manager: Manager) {
     let worker = workers.register("output");
+    let mut rhythm = Ticker::every_s(TRIM_EVERY_S);
     loop {
         // Where nobody writes, no thread is made to look.
         let grown = logs.grown();
-        let mut pause = TRIM_EVERY;
+        let mut grows_fast = false;
         if !grown.is_empty() {
             let store = Arc::clone(&logs);
             worker.busy("looking at the size of outputs");
             match tokio::task::spawn_blocking(move || store.trim(&grown)).await {
-                Ok(Ok(largest)) if largest > logs::LIMIT_BYTES => pause = TRIM_SOON,
+                Ok(Ok(largest)) if largest > logs::LIMIT_BYTES => grows_fast = true,
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => worker.error(&error.to_string()),
                 Err(error) => worker.error(&error.to_string()),
@@ -239,7 +240,11 @@ async fn trim(logs: Arc<LogStore>, workers: Workers, manager: Manager) {
             worker.idle();
         }
         manager.problem("disk", logs.full_disk());
-        tokio::time::sleep(pause).await;
+        if grows_fast {
+            tokio::time::sleep(TRIM_SOON).await;
+        } else {
+            rhythm.tick().await;
+        }
     }
 }
 

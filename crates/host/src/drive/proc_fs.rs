@@ -1,7 +1,7 @@
 //! What `/proc` says of processes. Every question may find the process gone; that is `None`, never an error.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// No environment longer than this is read; Linux allows 6 MiB for arguments and environment together, and a variable
@@ -54,11 +54,26 @@ pub(super) fn read(path: impl AsRef<Path>) -> Option<String> {
     read_open(fs::File::open(path).ok()?)
 }
 
-/// The same of one that is open.
-pub(super) fn read_open(file: fs::File) -> Option<String> {
-    let mut bytes = Vec::with_capacity(USUAL_BYTES);
-    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
+/// The same of one that is open. What comes in one piece that leaves half of the buffer free is all: the kernel ends a
+/// piece early only before a line that does not fit a page.
+pub(super) fn read_open(mut file: fs::File) -> Option<String> {
+    let mut buffer = [0; USUAL_BYTES];
+    let count = retry(|| file.read(&mut buffer)).ok()?;
+    let mut bytes = buffer[..count].to_vec();
+    if count > USUAL_BYTES / 2 {
+        file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
+    }
     String::from_utf8(bytes).ok()
+}
+
+/// A system call that a signal has interrupted is made again.
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 /// State and relations of a process.

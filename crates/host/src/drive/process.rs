@@ -28,7 +28,7 @@ use super::open_files::OpenFiles;
 use super::runs::{self, Run, Runs};
 use super::sweep::{self, Families, Family, Running};
 use super::tree::{self, Mark, Owner};
-use super::usage::Runner;
+use super::usage::{Roster, Runner};
 use crate::model::{Ended, Hold, Key, Spec};
 
 /// So many programs are being started at a time. Starting one takes about a millisecond of mostly kernel time.
@@ -119,6 +119,8 @@ pub(super) struct Shared {
     pub(super) launcher: Launcher,
     groups: Result<Groups, String>,
     pub(super) families: Families,
+    /// What ran when it was last measured, and the number of changes of the families by then.
+    roster: Mutex<(u64, Arc<Roster>)>,
     pub(super) files: OpenFiles,
     pub(super) launches: Semaphore,
     /// At most so many threads read what children have printed last.
@@ -149,6 +151,7 @@ impl Processes {
             launcher: means.launcher,
             groups: means.groups,
             families: Families::default(),
+            roster: Mutex::default(),
             files: OpenFiles::raise(),
             launches: Semaphore::new(PARALLEL_LAUNCHES),
             tails: Semaphore::new(PARALLEL_TAILS),
@@ -252,21 +255,25 @@ impl Processes {
         let _ = self.shared.news.send(News { key, launch, change: Change::Ready }).await;
     }
 
-    /// What runs now, to be measured.
+    /// What runs now, to be measured. The same one again for as long as nothing is launched and nothing ends.
     #[must_use]
-    pub fn runners(&self) -> Vec<Runner> {
-        let families = self.shared.families.lock();
-        let runs = |(key, family): (&Key, &Family)| {
-            let leader = family.running.as_ref()?.leader;
-            Some(Runner { key: *key, leader, group: family.group.clone() })
-        };
-        families.iter().filter_map(runs).collect()
+    pub fn roster(&self) -> Arc<Roster> {
+        let (families, changes) = self.shared.families.look();
+        let mut kept = self.shared.roster.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.0 != changes {
+            let runs = |(key, family): (&Key, &Family)| {
+                let leader = family.running.as_ref()?.leader;
+                Some(Runner { key: *key, leader, group: family.group.clone() })
+            };
+            *kept = (changes, Arc::new(families.iter().filter_map(runs).collect()));
+        }
+        Arc::clone(&kept.1)
     }
 
     /// Sets the limits of an instance that runs; returns what is not enforced, and why. Blocks for a moment.
     #[must_use]
     pub fn limit(&self, key: Key, spec: &Spec) -> Vec<String> {
-        let group = self.shared.families.lock().get(&key).and_then(|family| family.group.clone());
+        let group = self.shared.families.look().0.get(&key).and_then(|family| family.group.clone());
         self.shared.limit(group.as_deref(), spec)
     }
 
@@ -279,7 +286,7 @@ impl Processes {
 
     /// SIGINT to the program that was launched; with `whole_group` to its process group, as a terminal's Ctrl-C.
     pub fn interrupt(&self, key: Key, whole_group: bool) {
-        let family = self.shared.families.lock().get(&key).cloned();
+        let family = self.shared.families.look().0.get(&key).cloned();
         let is_foreign = family.as_ref().is_some_and(|family| family.foreign);
         let Some(Running { leader, pidfd }) = family.and_then(|family| family.running) else { return };
         if is_foreign && whole_group {
@@ -399,7 +406,7 @@ async fn carry_out_orders(shared: Arc<Shared>) {
 
 fn carry_out(shared: &Shared, order: Order, orders: &[(Key, Order)]) {
     let wanted: Vec<_> = {
-        let families = shared.families.lock();
+        let (families, _) = shared.families.look();
         let meant = orders.iter().filter(|(_, given)| *given == order);
         meant.filter_map(|(key, _)| families.get(key).map(Family::wanted)).collect()
     };

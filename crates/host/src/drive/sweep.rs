@@ -5,8 +5,10 @@
 //! until nothing is left of it.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpgrp, getpid, waitid};
@@ -48,16 +50,27 @@ pub struct Family {
 #[derive(Debug, Default)]
 pub struct Families {
     map: Mutex<HashMap<Key, Family>>,
+    /// How often the map may have changed.
+    changes: AtomicU64,
     /// Held for reading from before a process is started until it is entered above. Without it a child that ends at
     /// once could be taken for an orphan, and its exit code be lost.
     pub starting: RwLock<()>,
 }
 
 impl Families {
-    /// The map itself. Never held over anything that blocks.
+    /// The map itself, to be changed. Never held over anything that blocks.
     pub fn lock(&self) -> MutexGuard<'_, HashMap<Key, Family>> {
         // Every change below this lock is a single assignment, so a poisoned one guards a sound map.
-        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+        let map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        map
+    }
+
+    /// The same, to be looked at; with it a number that is another one after a change.
+    pub fn look(&self) -> (impl Deref<Target = HashMap<Key, Family>>, u64) {
+        let map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = self.changes.load(Ordering::Relaxed);
+        (map, changes)
     }
 }
 
@@ -76,7 +89,7 @@ pub fn sweep(families: &Families) -> Found {
     let mut found = Found::default();
     let reaping = families.starting.try_write();
     let (leaders, counted): (HashSet<u32>, Vec<(Key, Family)>) = {
-        let map = families.lock();
+        let (map, _) = families.look();
         let leaders = map.values().filter_map(|family| Some(family.running.as_ref()?.leader.pid)).collect();
         let counted =
             map.iter().filter(|(_, family)| family.count).map(|(key, family)| (*key, family.clone()));
