@@ -1,8 +1,10 @@
 //! What is measured.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, ensure};
 use campanile_testkit::{Signal, anon_of, rss_of};
 use rustix::process::{Pid, kill_process};
 
@@ -123,25 +125,21 @@ struct Many {
     yardstick: Figure,
 }
 
-/// How often the threads of a process have slept so far; what threads did that have ended is not in it.
-fn sleeps_of(pid: u32) -> Result<u64> {
+/// How often each thread of a process has slept so far.
+fn sleeps_of(pid: u32) -> Result<HashMap<OsString, u64>> {
     let of = |task: std::io::Result<std::fs::DirEntry>| {
-        let status = std::fs::read_to_string(task?.path().join("status"))?;
+        let task = task?;
+        let status = std::fs::read_to_string(task.path().join("status"))?;
         let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        Ok(count.and_then(|count| count.trim().parse().ok()).unwrap_or(0))
+        Ok((task.file_name(), count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)))
     };
-    std::fs::read_dir(format!("/proc/{pid}/task"))?.map(of).sum()
+    std::fs::read_dir(format!("/proc/{pid}/task"))?.map(of).collect()
 }
 
-/// The CPU time of a thread that sleeps a second again and again and does nothing else: what a machine charges for a
-/// wake depends on the machine, and on who shares it.
-fn cpu_of_waking(time: Duration) -> Duration {
-    let begin = monotonic();
-    while monotonic().saturating_sub(begin) < time {
-        std::thread::sleep(Duration::from_secs(1));
-    }
-    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    used.try_into().unwrap_or_default()
+/// How often they have slept since then; what threads did that have ended is not in it.
+fn sleeps_since(before: &HashMap<OsString, u64>, pid: u32) -> Result<u64> {
+    let since = |(task, count): (OsString, u64)| count - before.get(&task).copied().unwrap_or(0);
+    Ok(sleeps_of(pid)?.into_iter().map(since).sum())
 }
 
 fn many(side: Side, world: &World, effort: Effort) -> Result<Many> {
@@ -157,13 +155,11 @@ fn many(side: Side, world: &World, effort: Effort) -> Result<Many> {
 
     let pid = stage.manager_pid();
     let (cpu, sleeps, begin) = (world.standin.cpu_of(pid)?, sleeps_of(pid)?, monotonic());
-    let waking = std::thread::spawn(move || cpu_of_waking(effort.idle));
-    let waking = waking.join().map_err(|_| anyhow!("the thread that only wakes has panicked"))?;
-    let (used, slept) =
-        (world.standin.cpu_of(pid)?.saturating_sub(cpu), sleeps_of(pid)?.saturating_sub(sleeps));
+    let beating = world.standin.cpu_of_beats(effort.idle)?;
+    let (used, slept) = (world.standin.cpu_of(pid)?.saturating_sub(cpu), sleeps_since(&sleeps, pid)?);
     let elapsed_s = monotonic().saturating_sub(begin).as_secs_f64();
     let percent = |used: Duration| Figure::single(used.as_secs_f64() / elapsed_s * 100.0);
-    let (idle, yardstick) = (percent(used), percent(waking));
+    let (idle, yardstick) = (percent(used), percent(beating));
     let wakes = Figure::single(slept as f64 / elapsed_s);
     let mib = |bytes: Option<u64>| Figure::single(bytes.unwrap_or(0) as f64 / MIB);
     let many = Many { up, rss: mib(rss_of(pid)), anon: mib(anon_of(pid)), idle, wakes, yardstick };
@@ -189,8 +185,6 @@ pub(crate) fn many_lines(world: &World, with_original: bool, effort: Effort) -> 
         line("of it anonymous, RssAnon", Unit::Mebibytes, None, |many| &many.anon),
         line(&idle, Unit::Percent, Some(0.05), |many| &many.idle),
         line("wakes of its threads meanwhile", Unit::PerSecond, None, |many| &many.wakes),
-        line("beside it, a thread that only wakes, once a second", Unit::Percent, None, |many| {
-            &many.yardstick
-        }),
+        line("beside it, a C program that only beats", Unit::Percent, None, |many| &many.yardstick),
     ])
 }

@@ -49,9 +49,19 @@ impl StandIn {
 
     /// The CPU time that a process has used, all its threads, those that ended included.
     pub(crate) fn cpu_of(&self, pid: u32) -> Result<Duration> {
-        let output = Command::new(self.path()).arg("--cpu-of").arg(pid.to_string()).output()?;
+        self.nanoseconds("--cpu-of", pid.into())
+    }
+
+    /// The CPU time of the least that a heartbeat needs, once a second: a timer, and a message over TCP. What a machine
+    /// charges for that depends on the machine, and on who shares it. Takes so many seconds.
+    pub(crate) fn cpu_of_beats(&self, time: Duration) -> Result<Duration> {
+        self.nanoseconds("--beat", time.as_secs())
+    }
+
+    fn nanoseconds(&self, what: &str, of: u64) -> Result<Duration> {
+        let output = Command::new(self.path()).arg(what).arg(of.to_string()).output()?;
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let ns = text.parse().with_context(|| format!("the CPU time of process {pid}: {text:?}"))?;
+        let ns = text.parse().with_context(|| format!("{what} {of}: {text:?}"))?;
         Ok(Duration::from_nanos(ns))
     }
 }
