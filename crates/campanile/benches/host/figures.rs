@@ -11,6 +11,8 @@ pub(crate) enum Unit {
     Percent,
     /// How often.
     PerSecond,
+    /// How many.
+    Count,
 }
 
 /// A measured value, with the circumstances that one must know to judge it.
@@ -94,6 +96,7 @@ fn shown(unit: Unit, value: f64) -> String {
         Unit::Milliseconds => "ms",
         Unit::Mebibytes => "MiB",
         Unit::Percent => "%",
+        Unit::Count => return format!("{value:.0}"),
         Unit::PerSecond => "/s",
     };
     format!("{} {unit}", number(value))

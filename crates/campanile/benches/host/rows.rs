@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use campanile_testkit::{Signal, anon_of, rss_of};
 use rustix::process::{Pid, kill_process};
 
@@ -122,7 +122,9 @@ struct Many {
     anon: Figure,
     idle: Figure,
     wakes: Figure,
-    yardstick: Figure,
+    pages: Figure,
+    beating: Figure,
+    touching: Figure,
 }
 
 /// How often each thread of a process has slept so far.
@@ -142,6 +144,20 @@ fn sleeps_since(before: &HashMap<OsString, u64>, pid: u32) -> Result<u64> {
     Ok(sleeps_of(pid)?.into_iter().map(since).sum())
 }
 
+/// How many pages of its memory a process touches in a second, the median of some: `Referenced` of proc_pid_smaps(5).
+fn pages_of_a_second(pid: u32) -> Result<u64> {
+    let mut counts = [0; 5];
+    for count in &mut counts {
+        std::fs::write(format!("/proc/{pid}/clear_refs"), "1")?;
+        std::thread::sleep(Duration::from_secs(1));
+        let maps = std::fs::read_to_string(format!("/proc/{pid}/smaps"))?;
+        let kib = maps.lines().filter_map(|line| line.strip_prefix("Referenced:")?.split_whitespace().next());
+        *count = kib.filter_map(|kib| kib.parse::<u64>().ok()).sum::<u64>() * 1024;
+    }
+    counts.sort_unstable();
+    Ok(counts[counts.len() / 2] / rustix::param::page_size() as u64)
+}
+
 fn many(side: Side, world: &World, effort: Effort) -> Result<Many> {
     let stage = Stage::start(side, world, LARGE)?;
     let (mark, begin) = (stage.mark(), monotonic());
@@ -154,15 +170,30 @@ fn many(side: Side, world: &World, effort: Effort) -> Result<Many> {
     std::thread::sleep(effort.idle / 3);
 
     let pid = stage.manager_pid();
+    let pages = pages_of_a_second(pid)?;
     let (cpu, sleeps, begin) = (world.standin.cpu_of(pid)?, sleeps_of(pid)?, monotonic());
-    let beating = world.standin.cpu_of_beats(effort.idle)?;
+    let (beating, touching) = std::thread::scope(|scope| {
+        let beating = scope.spawn(|| world.standin.cpu_of_beats(effort.idle, 0));
+        let touching = world.standin.cpu_of_beats(effort.idle, pages);
+        (beating.join(), touching)
+    });
+    let beating = beating.map_err(|_| anyhow!("what only beats has panicked"))??;
     let (used, slept) = (world.standin.cpu_of(pid)?.saturating_sub(cpu), sleeps_since(&sleeps, pid)?);
     let elapsed_s = monotonic().saturating_sub(begin).as_secs_f64();
     let percent = |used: Duration| Figure::single(used.as_secs_f64() / elapsed_s * 100.0);
-    let (idle, yardstick) = (percent(used), percent(beating));
+    let (idle, beating, touching) = (percent(used), percent(beating), percent(touching?));
     let wakes = Figure::single(slept as f64 / elapsed_s);
     let mib = |bytes: Option<u64>| Figure::single(bytes.unwrap_or(0) as f64 / MIB);
-    let many = Many { up, rss: mib(rss_of(pid)), anon: mib(anon_of(pid)), idle, wakes, yardstick };
+    let many = Many {
+        up,
+        rss: mib(rss_of(pid)),
+        anon: mib(anon_of(pid)),
+        idle,
+        wakes,
+        pages: Figure::single(pages as f64),
+        beating,
+        touching,
+    };
     all_down(&stage)?;
     Ok(many)
 }
@@ -185,6 +216,8 @@ pub(crate) fn many_lines(world: &World, with_original: bool, effort: Effort) -> 
         line("of it anonymous, RssAnon", Unit::Mebibytes, None, |many| &many.anon),
         line(&idle, Unit::Percent, Some(0.05), |many| &many.idle),
         line("wakes of its threads meanwhile", Unit::PerSecond, None, |many| &many.wakes),
-        line("beside it, a C program that only beats", Unit::Percent, None, |many| &many.yardstick),
+        line("pages of its memory touched in a second", Unit::Count, None, |many| &many.pages),
+        line("beside it, CPU of a C program that only beats", Unit::Percent, None, |many| &many.beating),
+        line("of one that touches as many pages, too", Unit::Percent, None, |many| &many.touching),
     ])
 }

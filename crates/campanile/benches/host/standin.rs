@@ -49,19 +49,20 @@ impl StandIn {
 
     /// The CPU time that a process has used, all its threads, those that ended included.
     pub(crate) fn cpu_of(&self, pid: u32) -> Result<Duration> {
-        self.nanoseconds("--cpu-of", pid.into())
+        self.nanoseconds(&["--cpu-of".to_owned(), pid.to_string()])
     }
 
-    /// The CPU time of the least that a heartbeat needs, once a second: a timer, and a message over TCP. What a machine
-    /// charges for that depends on the machine, and on who shares it. Takes so many seconds.
-    pub(crate) fn cpu_of_beats(&self, time: Duration) -> Result<Duration> {
-        self.nanoseconds("--beat", time.as_secs())
+    /// The CPU time of the least that a heartbeat needs, once a second: a timer, and a message over TCP; and a look at so
+    /// many pages of memory. What a machine charges for that depends on the machine, and on who shares it. Takes so many
+    /// seconds.
+    pub(crate) fn cpu_of_beats(&self, time: Duration, pages: u64) -> Result<Duration> {
+        self.nanoseconds(&["--beat".to_owned(), time.as_secs().to_string(), pages.to_string()])
     }
 
-    fn nanoseconds(&self, what: &str, of: u64) -> Result<Duration> {
-        let output = Command::new(self.path()).arg(what).arg(of.to_string()).output()?;
+    fn nanoseconds(&self, args: &[String]) -> Result<Duration> {
+        let output = Command::new(self.path()).args(args).output()?;
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let ns = text.parse().with_context(|| format!("{what} {of}: {text:?}"))?;
+        let ns = text.parse().with_context(|| format!("{args:?}: {text:?}"))?;
         Ok(Duration::from_nanos(ns))
     }
 }
