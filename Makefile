@@ -21,7 +21,7 @@ help: ## this list
 
 demo: ## a whole site on this machine, to look at; Ctrl-C ends it
 	@scripts/setup.d/30-etcd --build
-	@cargo build --quiet --locked --release --package campanile
+	@cargo build --locked --release --package campanile
 	@exec "$(TARGET)/release/campanile" demo $(ARGS)
 
 # Where it goes: make install PREFIX=/opt/ovis ARGS=--replace
@@ -29,7 +29,7 @@ PREFIX ?= /usr/local
 
 install: ## build it and put it below PREFIX, with all its names; the same again upgrades it
 	@scripts/setup.d/30-etcd --build
-	@cargo build --quiet --locked --release --package campanile
+	@cargo build --locked --release --package campanile
 	@scripts/install --prefix "$(PREFIX)" --program "$(TARGET)/release/campanile" $(ARGS)
 
 uninstall: ## remove it from PREFIX
