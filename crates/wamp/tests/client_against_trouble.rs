@@ -79,7 +79,7 @@ async fn a_router_that_says_nothing_at_all_is_left_and_one_that_answers_pings_is
 #[tokio::test(flavor = "multi_thread")]
 async fn a_router_that_is_heard_is_not_pinged() {
     let router = ScriptedRouter::new().await;
-    let every = 5 * SHORT;
+    let every = 10 * SHORT;
     let (_client, mut peer) = joined(ClientOptions { ping_every: every, ..quick(&router) }, &router).await;
     let mut said = tokio::time::Instant::now();
     for _ in 0..20 {
