@@ -56,9 +56,9 @@ fn main() -> Result<()> {
     let wanted = |name: &str| args.rows.is_empty() || args.rows.iter().any(|row| row == name);
     let with_original = !args.ours && Peers::require().is_some();
     let effort = if args.quick {
-        Effort { samples: 5, idle: Duration::from_secs(9) }
+        Effort { samples: 5, idle: Duration::from_secs(9), times: 1 }
     } else {
-        Effort { samples: SMALL, idle: Duration::from_secs(60) }
+        Effort { samples: SMALL, idle: Duration::from_secs(60), times: 3 }
     };
     let standin = StandIn::build()?;
     let world = World { campanile: args.campanile, standin };

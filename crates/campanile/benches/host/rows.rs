@@ -25,8 +25,10 @@ pub(crate) const MIB: f64 = 1024.0 * 1024.0;
 pub(crate) struct Effort {
     /// Measurements of each time; at most [`SMALL`].
     pub(crate) samples: usize,
-    /// How long an idle manager is watched.
+    /// How long an idle manager is watched at a time.
     pub(crate) idle: Duration,
+    /// How often, after a first time.
+    pub(crate) times: usize,
 }
 
 /// A measurement of one side.
@@ -120,11 +122,36 @@ struct Many {
     up: Figure,
     rss: Figure,
     anon: Figure,
+    first: Figure,
     idle: Figure,
     wakes: Figure,
     pages: Figure,
     beating: Figure,
     touching: Figure,
+}
+
+/// What was seen of a manager that is left alone: per cent of a core, and counts a second.
+struct Idle {
+    cpu: f64,
+    wakes: f64,
+    beating: f64,
+    touching: f64,
+}
+
+/// Watches the manager `pid`, and two C programs beside it; one touches so many pages.
+fn watch(world: &World, pid: u32, idle: Duration, pages: u64) -> Result<Idle> {
+    let (cpu, sleeps, begin) = (world.standin.cpu_of(pid)?, sleeps_of(pid)?, monotonic());
+    let (beating, touching) = std::thread::scope(|scope| {
+        let beating = scope.spawn(|| world.standin.cpu_of_beats(idle, 0));
+        let touching = world.standin.cpu_of_beats(idle, pages);
+        (beating.join(), touching)
+    });
+    let beating = beating.map_err(|_| anyhow!("what only beats has panicked"))??;
+    let (used, slept) = (world.standin.cpu_of(pid)?.saturating_sub(cpu), sleeps_since(&sleeps, pid)?);
+    let elapsed_s = monotonic().saturating_sub(begin).as_secs_f64();
+    let percent = |used: Duration| used.as_secs_f64() / elapsed_s * 100.0;
+    let wakes = slept as f64 / elapsed_s;
+    Ok(Idle { cpu: percent(used), wakes, beating: percent(beating), touching: percent(touching?) })
 }
 
 /// How often each thread of a process has slept so far.
@@ -171,28 +198,21 @@ fn many(side: Side, world: &World, effort: Effort) -> Result<Many> {
 
     let pid = stage.manager_pid();
     let pages = pages_of_a_second(pid)?;
-    let (cpu, sleeps, begin) = (world.standin.cpu_of(pid)?, sleeps_of(pid)?, monotonic());
-    let (beating, touching) = std::thread::scope(|scope| {
-        let beating = scope.spawn(|| world.standin.cpu_of_beats(effort.idle, 0));
-        let touching = world.standin.cpu_of_beats(effort.idle, pages);
-        (beating.join(), touching)
-    });
-    let beating = beating.map_err(|_| anyhow!("what only beats has panicked"))??;
-    let (used, slept) = (world.standin.cpu_of(pid)?.saturating_sub(cpu), sleeps_since(&sleeps, pid)?);
-    let elapsed_s = monotonic().saturating_sub(begin).as_secs_f64();
-    let percent = |used: Duration| Figure::single(used.as_secs_f64() / elapsed_s * 100.0);
-    let (idle, beating, touching) = (percent(used), percent(beating), percent(touching?));
-    let wakes = Figure::single(slept as f64 / elapsed_s);
+    let first = watch(world, pid, effort.idle, pages)?;
+    let idle =
+        (0..effort.times).map(|_| watch(world, pid, effort.idle, pages)).collect::<Result<Vec<_>>>()?;
+    let median = |of: fn(&Idle) -> f64| Figure::median(idle.iter().map(of).collect());
     let mib = |bytes: Option<u64>| Figure::single(bytes.unwrap_or(0) as f64 / MIB);
     let many = Many {
         up,
         rss: mib(rss_of(pid)),
         anon: mib(anon_of(pid)),
-        idle,
-        wakes,
+        first: Figure::single(first.cpu),
+        idle: median(|idle| idle.cpu),
+        wakes: median(|idle| idle.wakes),
         pages: Figure::single(pages as f64),
-        beating,
-        touching,
+        beating: median(|idle| idle.beating),
+        touching: median(|idle| idle.touching),
     };
     all_down(&stage)?;
     Ok(many)
@@ -209,11 +229,16 @@ pub(crate) fn many_lines(world: &World, with_original: bool, effort: Effort) -> 
         original: original.as_ref().map(|original| of(original).clone()),
         target,
     };
-    let idle = format!("idle CPU of the manager over {} s, heartbeat included", effort.idle.as_secs());
+    let idle_s = effort.idle.as_secs();
+    let first = format!(
+        "CPU of the manager in the first {idle_s} s after that, its first look at all of them included"
+    );
+    let idle = format!("idle CPU of the manager over {idle_s} s, heartbeat included");
     Ok(vec![
         line("`update` request → all exec'd", Unit::Milliseconds, None, |many| &many.up),
         line("memory of the manager, RSS", Unit::Mebibytes, Some(12.0), |many| &many.rss),
         line("of it anonymous, RssAnon", Unit::Mebibytes, None, |many| &many.anon),
+        line(&first, Unit::Percent, None, |many| &many.first),
         line(&idle, Unit::Percent, Some(0.05), |many| &many.idle),
         line("wakes of its threads meanwhile", Unit::PerSecond, None, |many| &many.wakes),
         line("pages of its memory touched in a second", Unit::Count, None, |many| &many.pages),

@@ -1,9 +1,10 @@
 //! One launch, from the start of the program to its end.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::adopt::Survivor;
 use super::cgroup;
-use super::launcher::Launch;
+use super::launcher::{Launch, LaunchSpec};
 use super::logs::{LogStore, Stream};
 use super::proc_fs;
 use super::process::{Change, CommandLine, News, Shared};
@@ -153,22 +154,21 @@ fn start_process(
         return Err(format!("its working directory {} does not exist", cwd.display()));
     }
     let group = shared.group_for(id);
-    let mut command = shared.launcher.command(group.as_deref(), &line.argv);
-    command.envs(line.env.iter().map(|(name, value)| (name, value)));
-    command.env(tree::VARIABLE, mark.value(shared.inherited_mark.as_deref()));
-    command.process_group(0);
-    if let Some(cwd) = &line.cwd {
-        command.current_dir(cwd);
-    }
-    let output_starts = direct_output(&mut command, &shared.logs, id);
+    let (files, output_starts) = output_files(&shared.logs, id);
+    let [stdout, stderr] = files.map_err(|error| format!("nowhere to put its output: {error}"))?;
+    let mut env: BTreeMap<OsString, OsString> =
+        line.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    env.insert(tree::VARIABLE.into(), mark.value(shared.inherited_mark.as_deref()).into());
+    let (argv, env) = (line.argv.clone(), env.into_iter().collect());
+    let what = LaunchSpec { argv, env, cwd: line.cwd.clone(), stdout, stderr };
     let starting = shared.families.starting.read().map_err(|error| error.to_string())?;
-    let waiting = Launch::begin(command)
+    let waiting = Launch::begin(&shared.launcher, group.as_deref(), &what)
         .map_err(|error| format!("cannot run \"{program}\": {}", without_number(&error.to_string())))?;
     if let Some(why) = &waiting.no_entry {
         tracing::warn!(instance_id = %id, %why, "it cannot have a control group");
     }
     let group = group.filter(|_| waiting.no_entry.is_none());
-    let running = match watch(waiting.child.id()) {
+    let running = match watch(waiting.pid()) {
         Ok(running) => running,
         Err(error) => {
             // One that cannot be watched must not run.
@@ -204,18 +204,15 @@ fn start_process(
     Ok(Started { running, since_ms: shared.clock.now().mono_ms, output_starts, hold })
 }
 
-/// Directs the output into the instance's files; returns where it begins there. An agent is worth more than its
-/// output: if the files cannot be had (a full disk) it runs without.
-fn direct_output(command: &mut Command, logs: &LogStore, instance_id: &str) -> Option<[u64; 2]> {
+/// The files that its output goes into, and where it begins there. An agent is worth more than its output: if the files
+/// cannot be had (a full disk) it runs without.
+fn output_files(logs: &LogStore, instance_id: &str) -> (io::Result<[File; 2]>, Option<[u64; 2]>) {
     match logs.open_for_launch(instance_id) {
-        Ok(opened) => {
-            command.stdout(opened.stdout).stderr(opened.stderr);
-            Some(opened.starts)
-        }
+        Ok(opened) => (Ok([opened.stdout, opened.stderr]), Some(opened.starts)),
         Err(error) => {
             tracing::warn!(instance_id, %error, "its output cannot be kept");
-            command.stdout(Stdio::null()).stderr(Stdio::null());
-            None
+            let nowhere = OpenOptions::new().write(true).open("/dev/null");
+            (nowhere.and_then(|file| Ok([file.try_clone()?, file])), None)
         }
     }
 }
