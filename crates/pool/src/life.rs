@@ -112,8 +112,13 @@ impl Look<'_> {
             Sight::Absent => {
                 let since_ms = step.node.since_ms.max(self.known.cloud_since_ms);
                 if self.is_over(since_ms, self.deadlines.request_ms.max(MIN_REQUEST_MS)) {
-                    let ending =
-                        if step.node.server_id.is_some() { Ending::Vanished } else { Ending::Refused };
+                    // One that was asked for before the cloud was heard last may never have been: that says nothing of
+                    // the cloud, and the next one need not wait.
+                    let ending = match step.node.server_id {
+                        Some(_) => Ending::Vanished,
+                        None if step.node.since_ms < self.known.cloud_since_ms => Ending::Unanswered,
+                        None => Ending::Refused,
+                    };
                     self.gone(step, ending, "the cloud never listed its server");
                 }
             }
@@ -466,5 +471,35 @@ pub fn after_create(node: &mut Node, answer: &Result<String, CloudError>, now_ms
             node.ending = Some(Ending::Refused);
             node.detail = error.to_string();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_request_that_nobody_heard_of_again_says_nothing_of_the_cloud() {
+        let deadlines = Deadlines {
+            request_ms: 30_000,
+            build_ms: 1,
+            join_ms: 1,
+            lost_ms: 1,
+            drain_ms: 1,
+            delete_ms: 1,
+            drain_kill: false,
+        };
+        let node = testing::node("a");
+        let end = |cloud_since_ms, after_ms| {
+            let known = Known { cloud_since_ms, batch_since_ms: 0 };
+            let now_ms = node.since_ms + after_ms;
+            look(&node, Sight::Absent, Sight::Absent, known, &deadlines, now_ms).node.ending
+        };
+        assert_eq!(end(node.since_ms - 1, 29_000), None, "it may come yet");
+        assert_eq!(end(node.since_ms - 1, 31_000), Some(Ending::Refused));
+        assert_eq!(end(node.since_ms + 500, 30_400), None, "it is waited for as long");
+        assert_eq!(end(node.since_ms + 500, 31_000), Some(Ending::Unanswered));
+        assert!(Ending::Refused.is_failure() && !Ending::Unanswered.is_failure());
     }
 }

@@ -392,6 +392,8 @@ pub enum Ending {
     Vanished,
     /// The cloud refused to make it.
     Refused,
+    /// Nobody has heard what became of the request for it: the manager ended meanwhile, or the cloud was silent.
+    Unanswered,
     /// It has lived as long as it may.
     LeaseOver,
 }
@@ -409,6 +411,7 @@ impl Ending {
             Self::EndedItself => "it has switched itself off",
             Self::Vanished => "its server has vanished",
             Self::Refused => "the cloud refused to make it",
+            Self::Unanswered => "nobody heard what became of its request",
             Self::LeaseOver => "it has lived as long as it may",
         }
     }
