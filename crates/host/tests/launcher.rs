@@ -75,6 +75,22 @@ fn a_program_is_in_its_group_before_it_begins_whichever_way_it_came_there() {
         let status = waitid(WaitId::Pid(raw), WaitIdOptions::EXITED).unwrap().unwrap();
         assert_eq!(status.exit_status(), Some(3));
     }
+
+    // What begins in a frozen group never gets anywhere, and who has started it there waits for it: it is moved there.
+    fs::write(group.join("cgroup.freeze"), "1").unwrap();
+    let (what, _) = shell("", &cwd);
+    let thawing = std::thread::spawn({
+        let group = group.clone();
+        move || {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            fs::write(group.join("cgroup.freeze"), "0").unwrap();
+        }
+    });
+    let launch = Launch::begin(&Launcher::at(Path::new(LAUNCHER)), Some(&group), &what).unwrap();
+    let line = fs::read_to_string(format!("/proc/{}/cmdline", launch.pid())).unwrap();
+    assert_eq!(line.split('\0').nth(1), group.to_str(), "{line}");
+    launch.cancel();
+    thawing.join().unwrap();
     campanile_host::drive::cgroup::remove(&group);
     groups.tidy();
 }

@@ -60,6 +60,11 @@ impl Launcher {
 
     /// Starts it in this control group, if the kernel can do that.
     fn start_in(&self, group: &Path, what: &LaunchSpec, stdin: &OwnedFd) -> io::Result<u32> {
+        // There it would never become the launcher, and we would wait for that without end.
+        let events = std::fs::read_to_string(group.join("cgroup.events"))?;
+        if events.lines().any(|line| line == "frozen 1") {
+            return Err(io::Error::other("the group is frozen"));
+        }
         let group = File::from(rustix::fs::open(group, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?);
         let argv =
             [NAME.as_ref(), NO_GROUP.as_ref()].into_iter().chain(what.argv.iter().map(OsString::as_os_str));
